@@ -1,0 +1,326 @@
+# Build, test and install eddy. `make help` lists what can be asked for.
+#
+# One file, no recursion but one: when something this build needs is missing, the first pass only
+# runs tools/setup.sh and then enters make again (see "Set-up"). Sources are found by wildcard and
+# everything generated lives under build/. Written for GNU make 3.81 and later.
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+B      := build
+PREFIX ?= /usr/local
+
+empty  :=
+space  := $(empty) $(empty)
+UNAME  := $(shell uname -s)
+Q      := $(if $(V),,@)
+say     = @printf '  %-8s %s\n' '$(1)' '$(2)'
+
+# ---- What the system offers ------------------------------------------------------------------
+
+# LIBUV_DIR, OPENSSL_DIR and ZLIB_DIR come from luarocks or from the caller. $(shell) does not see
+# exported variables before make 4.4, so the search path stands on each command itself.
+PC_DIRS := $(subst $(space),,$(foreach d,LIBUV OPENSSL ZLIB,$(if $(strip $($(d)_DIR)),$($(d)_DIR)/lib/pkgconfig:)))
+ifeq ($(UNAME),Darwin)
+BREW    := $(shell brew --prefix 2>/dev/null)
+PC_DIRS := $(PC_DIRS)$(BREW)/opt/openssl@3/lib/pkgconfig:$(BREW)/opt/lua@5.4/lib/pkgconfig:$(BREW)/opt/zlib/lib/pkgconfig:
+endif
+PKGC   := PKG_CONFIG_PATH="$(PC_DIRS)$$PKG_CONFIG_PATH" $(if $(PKG_CONFIG),$(PKG_CONFIG),pkg-config)
+
+# Plain `lua` is often another version, so it is asked last. Say LUA_PC=lua5.5 LUA=lua5.5 to choose.
+LUA_PC ?= $(firstword $(shell for p in lua5.4 lua-5.4 lua54 lua5.5 lua-5.5 lua55 lua; do \
+	$(PKGC) --exists "$$p >= 5.4.4" 2>/dev/null && echo $$p && break; done))
+LUA    ?= $(firstword $(shell for l in lua5.4 lua-5.4 lua54 lua5.5 lua-5.5 lua55 lua; do \
+	$$l -e 'assert(_VERSION > "Lua 5.3")' >/dev/null 2>&1 && echo $$l && break; done) lua5.4)
+LUAROCKS ?= $(firstword $(shell command -v luarocks-5.4 || command -v luarocks5.4) luarocks-5.4)
+LUA_PC := $(LUA_PC)
+LUA    := $(LUA)
+LUAROCKS := $(LUAROCKS)
+LUA_V  := $(if $(filter %5.5 %55,$(LUA_PC)),5.5,5.4)
+
+# ---- Set-up ----------------------------------------------------------------------------------
+
+# Each goal needs some of the sets that tools/setup.sh knows. The rock never installs packages.
+GOALS  := $(if $(MAKECMDGOALS),$(MAKECMDGOALS),all)
+BARE   := clean help uninstall
+NEEDS  := $(if $(filter-out $(BARE),$(GOALS)),build) $(if $(filter test sanitize,$(GOALS)),test) \
+	$(if $(filter check check-% lint format,$(GOALS)),check) $(if $(filter fuzz,$(GOALS)),fuzz) $(if $(filter bench,$(GOALS)),bench)
+IS_ROCK := $(filter rock rock-install,$(GOALS))
+PROBE  := PKG_CONFIG_PATH="$(PC_DIRS)$$PKG_CONFIG_PATH" CC="$(CC)" LUA="$(LUA)" LUA_PC="$(LUA_PC)" \
+	LUA_INCDIR="$(LUA_INCDIR)" LUA_LIBS="$(LUA_LIBS)" LUAROCKS="$(LUAROCKS)" $(if $(PKG_CONFIG),PKG_CONFIG="$(PKG_CONFIG)") sh tools/setup.sh
+MISSING := $(if $(strip $(NEEDS)),$(strip $(shell $(PROBE) missing $(if $(IS_ROCK),rock,$(NEEDS)))))
+
+ifneq ($(MISSING),)
+ifneq ($(IS_ROCK),)
+$(error eddy needs $(MISSING); install it with your package manager (a rock does not do that for you))
+endif
+ifdef EDDY_AFTER_SETUP
+$(error set-up ran but this is still missing: $(MISSING))
+endif
+
+.PHONY: $(filter-out clean help,$(GOALS)) setup
+$(filter-out clean help,$(GOALS)): setup
+	@:
+setup:
+	@$(PROBE) install $(NEEDS)
+	@$(MAKE) --no-print-directory EDDY_AFTER_SETUP=1 $(GOALS)
+
+else
+
+# ---- Flags -----------------------------------------------------------------------------------
+
+CFLAGS  ?= -O2 -g
+CLANG   ?= clang
+CLANG_FORMAT ?= clang-format
+# -nodelete: lua_close unloads C modules, and a pool thread may still be running our code then.
+ifeq ($(UNAME),Darwin)
+LIBFLAG ?= -bundle -undefined dynamic_lookup
+SO_LD   :=
+EXE_LD  :=
+else
+LIBFLAG ?= -shared
+SO_LD   := -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,now
+EXE_LD  := -Wl,-E -Wl,-z,relro -Wl,-z,now
+endif
+
+WARN    := -Wall -Wextra -Wshadow -Wpointer-arith -Wcast-align -Wwrite-strings -Wundef -Wvla \
+	-Wmissing-prototypes -Wstrict-prototypes -Wold-style-definition -Wredundant-decls $(if $(WERROR),-Werror)
+LUA_CFLAGS := $(if $(strip $(LUA_INCDIR)),-I$(LUA_INCDIR),$(if $(LUA_PC),$(shell $(PKGC) --cflags $(LUA_PC))))
+LUA_LIBS ?= $(if $(LUA_PC),$(shell $(PKGC) --libs $(LUA_PC) 2>/dev/null)) -lm
+LUA_LIBS := $(LUA_LIBS)
+LIBS    := $(shell $(PKGC) --libs libuv openssl zlib)
+# gnu11, not c11: uv.h wants the POSIX types that a strict mode hides.
+COMMON  := -std=gnu11 -fPIC -fvisibility=hidden -pthread $(WARN) -Icsrc $(CPPFLAGS) \
+	$(LUA_CFLAGS) $(shell $(PKGC) --cflags libuv openssl zlib)
+HARDEN  := -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+SAN     := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+
+CC_plain     := $(CC)
+CFLAGS_plain := $(COMMON) $(HARDEN) $(CFLAGS)
+CC_asan      := $(CC)
+CFLAGS_asan  := $(COMMON) -O1 -g -DED_DEBUG=1 $(SAN)
+LD_asan      := $(SAN)
+CC_fuzz      := $(CLANG)
+CFLAGS_fuzz  := $(COMMON) -O1 -g -DED_DEBUG=1 -fsanitize=fuzzer-no-link $(SAN)
+LD_fuzz      := -fsanitize=fuzzer $(SAN)
+
+# ---- Sources ---------------------------------------------------------------------------------
+
+LUA_FILES := $(sort $(wildcard lua/*/*.lua lua/*/*/*.lua lua/*/*/*/*.lua))
+LIB_C     := $(sort $(filter-out csrc/main.c,$(wildcard csrc/*.c csrc/*/*.c)))
+PURE_C    := $(sort $(wildcard csrc/base/*.c csrc/proto/*.c))
+OUR_C     := $(sort $(wildcard csrc/*.[ch] csrc/*/*.[ch]))
+ALL_C     := $(OUR_C) $(sort $(wildcard spec/c/*.[ch] spec/fuzz/*.[ch] spec/support/*.[ch] bench/*.[ch]))
+ALL_LUA   := $(LUA_FILES) $(sort $(wildcard tools/*.lua spec/*.lua spec/*/*.lua spec/*/*/*.lua bench/*.lua examples/*.lua))
+PAGES     := $(sort $(wildcard README.md docs/*.md docs/*/*.md docs/*/*/*.md))
+EXAMPLES  := $(sort $(wildcard examples/*.lua))
+C_TESTS   := $(sort $(basename $(wildcard spec/c/*_test.c)))
+FUZZERS   := $(sort $(basename $(wildcard spec/fuzz/fuzz_*.c)))
+BENCH_C   := $(sort $(basename $(wildcard bench/*.c)))
+
+# ---- Building --------------------------------------------------------------------------------
+
+# Two memories: objects depend on their flags, archives and links on the list of files. They are
+# written only when they change, so that a changed flag or a removed file rebuilds what it must.
+remember = @mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(1))' > $@
+$(B)/files.txt: FORCE
+	$(call remember,$(LIB_C) $(LUA_FILES))
+
+# The same rules once for each way of compiling: (1) folder, (2) suffix of CFLAGS_ and LD_.
+define variant
+$(1)/obj/%.o: csrc/%.c $(1)/flags.txt
+	$$(call say,CC,$$@)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC_$(2)) $$(CFLAGS_$(2)) -MMD -MP -c $$< -o $$@
+
+$(1)/obj/bundle.o: $(B)/bundle.c $(1)/flags.txt
+	$$(call say,CC,$$@)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC_$(2)) $$(CFLAGS_$(2)) -MMD -MP -c $$< -o $$@
+
+$(1)/lib/libeddy.a: $(LIB_C:csrc/%.c=$(1)/obj/%.o) $(1)/obj/bundle.o $(B)/files.txt
+	$$(call say,AR,$$@)
+	$(Q)mkdir -p $$(@D) && rm -f $$@ && $(AR) rcs $$@ $$(filter %.o,$$^)
+
+$(1)/lib/libpure.a: $(PURE_C:csrc/%.c=$(1)/obj/%.o) $(B)/files.txt
+	$$(call say,AR,$$@)
+	$(Q)mkdir -p $$(@D) && rm -f $$@ && $(AR) rcs $$@ $$(filter %.o,$$^)
+
+$(1)/eddy/core.so: $(LIB_C:csrc/%.c=$(1)/obj/%.o) $(B)/files.txt
+	$$(call say,LD,$$@)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC_$(2)) $(LIBFLAG) -o $$@ $$(filter %.o,$$^) $$(LD_$(2)) $(SO_LD) $(LDFLAGS) $(LIBS)
+
+$(1)/bin/eddy: $(1)/obj/main.o $(1)/lib/libeddy.a
+	$$(call say,LD,$$@)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC_$(2)) -o $$@ $$^ $$(LD_$(2)) $(EXE_LD) $(LDFLAGS) $(LIBS) $(LUA_LIBS)
+
+$(1)/bin/lua: spec/support/lua.c $(1)/lib/libeddy.a
+	$$(call say,LD,$$@)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC_$(2)) $$(CFLAGS_$(2)) -o $$@ $$^ $$(LD_$(2)) $(EXE_LD) $(LDFLAGS) $(LIBS) $(LUA_LIBS)
+
+$(1)/spec/c/%_test: spec/c/%_test.c $(1)/lib/libpure.a
+	$$(call say,CC,$$@)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC_$(2)) $$(CFLAGS_$(2)) -Ispec/c -MMD -MP $$< $(1)/lib/libpure.a -o $$@ $$(LD_$(2)) $(LDFLAGS) $(LIBS) -lm
+
+$(1)/spec/fuzz/fuzz_%: spec/fuzz/fuzz_%.c spec/fuzz/replay.c $(1)/lib/libpure.a
+	$$(call say,CC,$$@)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC_$(2)) $$(CFLAGS_$(2)) -Ispec/fuzz $$(filter %.c,$$^) $(1)/lib/libpure.a -o $$@ $$(LD_$(2)) $(LDFLAGS) $(LIBS) -lm
+
+$(1)/flags.txt: FORCE
+	$$(call remember,$$(CC_$(2)) $$(CFLAGS_$(2)) $$(LD_$(2)) $$(LIBFLAG) $$(LDFLAGS) $$(LIBS) $$(LUA_LIBS))
+endef
+
+$(eval $(call variant,$(B),plain))
+$(eval $(call variant,$(B)/asan,asan))
+$(eval $(call variant,$(B)/rock,plain))
+$(eval $(call variant,$(B)/fuzz,fuzz))
+.SECONDARY:
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+$(B)/bundle.c: tools/embed.lua $(LUA_FILES) $(B)/files.txt
+	$(call say,EMBED,$@)
+	$(Q)$(LUA) tools/embed.lua lua $(LUA_FILES) > $@
+
+.PHONY: FORCE all module program
+all: module program ## build the module, the archive and the program (the default)
+module: $(B)/eddy/core.so ## just build/eddy/core.so
+program: $(B)/bin/eddy $(B)/lib/libeddy.a ## just build/bin/eddy and build/lib/libeddy.a
+
+# ---- Trying ----------------------------------------------------------------------------------
+
+ENV      := LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;" LUA_CPATH="$(abspath $(B))/?.so;;" \
+	EDDY_PROGRAM="$(abspath $(B))/bin/eddy"
+# With SPEC=word only the specs, and the C tests, whose names hold it.
+PICKED   := $(foreach t,$(C_TESTS) $(FUZZERS),$(if $(SPEC),$(if $(findstring $(SPEC),$(t)),$(t)),$(t)))
+PICKED_C := $(filter spec/c/%,$(PICKED))
+PICKED_F := $(filter spec/fuzz/%,$(PICKED))
+corpus    = $(wildcard spec/fuzz/corpus/$(1:spec/fuzz/fuzz_%=%)/*)
+
+# Parts for tools/suite.lua. (1) is the folder of the built programs, or the Lua that runs the specs.
+native_parts = $(foreach t,$(PICKED_C),'$(t)=$(1)/$(t)') $(foreach t,$(PICKED_F),'$(t)=$(1)/$(t) $(call corpus,$(t))')
+spec_part    = 'spec=$(1) spec/run.lua $(SPEC)'
+PAGE_PARTS   = $(if $(PAGES),'pages=$(LUA) tools/doc_blocks.lua $(B)/pages $(PAGES)')
+EXAMPLE_PART = $(if $(EXAMPLES),'examples=$(LUA) tools/examples.lua $(EXAMPLES)')
+USER_PARTS   = 'install=sh tools/try_install.sh $(MAKE) $(LUA) $(abspath $(B))' 'rock=sh tools/try_rock.sh $(LUAROCKS) $(LUA) $(abspath $(B))'
+
+.PHONY: demo test sanitize fuzz bench examples
+demo: program ## run the demonstration: examples/crawl.lua, with ARGS="..." if you like
+	$(Q)$(B)/bin/eddy examples/crawl.lua $(ARGS)
+
+test: all $(PICKED:%=$(B)/%) ## run every test; SPEC=io/stream for some
+	$(Q)$(ENV) $(LUA) tools/suite.lua $(if $(SPEC),--some) $(call native_parts,$(B)) $(call spec_part,$(LUA)) \
+		$(if $(SPEC),,$(PAGE_PARTS) $(EXAMPLE_PART) $(USER_PARTS))
+
+sanitize: $(B)/asan/bin/lua $(B)/asan/bin/eddy $(PICKED:%=$(B)/asan/%) ## tests under ASan and UBSan, leaks included
+	$(Q)$(ENV) EDDY_PROGRAM=$(abspath $(B))/asan/bin/eddy ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
+		UBSAN_OPTIONS=print_stacktrace=1 $(LUA) tools/suite.lua $(if $(SPEC),--some) \
+		$(call native_parts,$(B)/asan) $(call spec_part,$(B)/asan/bin/lua)
+
+FUZZTIME ?= 60
+fuzz: $(FUZZERS:spec/fuzz/%=$(B)/fuzz/bin/%) ## each fuzz target for FUZZTIME=60 seconds
+	$(Q)for t in $(FUZZERS:spec/fuzz/fuzz_%=%); do \
+		mkdir -p $(B)/fuzz/corpus/$$t spec/fuzz/corpus/$$t; \
+		$(B)/fuzz/bin/fuzz_$$t -max_total_time=$(FUZZTIME) -print_final_stats=1 -artifact_prefix=$(B)/fuzz/$$t- \
+			$(B)/fuzz/corpus/$$t spec/fuzz/corpus/$$t || exit 1; \
+	done
+$(B)/fuzz/bin/fuzz_%: spec/fuzz/fuzz_%.c $(B)/fuzz/lib/libpure.a
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC_fuzz) $(CFLAGS_fuzz) -Ispec/fuzz $^ -o $@ $(LD_fuzz) $(LDFLAGS) $(LIBS) -lm
+
+bench: all $(BENCH_C:%=$(B)/%) ## compare with libuv in C and with other libraries; ARGS="..." for some
+	$(Q)$(ENV) $(LUA) bench/run.lua $(ARGS)
+$(B)/bench/%: bench/%.c $(B)/flags.txt
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_plain) $< -o $@ $(EXE_LD) $(LDFLAGS) $(LIBS) $(LUA_LIBS)
+
+examples: program ## run the examples and compare their output
+	$(Q)$(ENV) $(LUA) tools/examples.lua $(EXAMPLES)
+
+# ---- Looking ---------------------------------------------------------------------------------
+
+FORMATTED := $(OUR_C) $(filter spec/%,$(ALL_C))
+
+CHECKS    := check-format check-luacheck check-floors check-colours check-sizes check-rockspec
+
+.PHONY: check lint format $(CHECKS)
+check: $(CHECKS) ## formatting, luacheck and the house's own lints (-k: all of them)
+
+check-format:
+	$(call say,CHECK,formatting)
+	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
+check-luacheck:
+	$(call say,CHECK,luacheck)
+	$(Q)luacheck -q --no-color $(ALL_LUA)
+check-floors:
+	$(call say,CHECK,floors)
+	$(Q)$(LUA) tools/floors.lua $(OUR_C) $(LUA_FILES)
+check-colours:
+	$(call say,CHECK,colours)
+	$(Q)$(LUA) tools/colours.lua $(OUR_C)
+check-sizes:
+	$(call say,CHECK,sizes)
+	$(Q)$(LUA) tools/sizes.lua $(ALL_C) $(ALL_LUA)
+check-rockspec:
+	$(call say,CHECK,rockspec)
+	$(Q)$(LUA) tools/rockspec.lua rockspec/eddy-scm-1.rockspec $(LUA_FILES)
+	$(Q)$(LUAROCKS) lint rockspec/eddy-scm-1.rockspec
+
+lint: ## slower opinions: clang-tidy and cppcheck, where they are installed
+	$(Q)if command -v clang-tidy >/dev/null; then clang-tidy --quiet $(LIB_C) -- $(COMMON); \
+		else echo "  clang-tidy is not installed: skipped"; fi
+	$(Q)if command -v cppcheck >/dev/null; then cppcheck --quiet --std=c11 --enable=warning,portability \
+		--inline-suppr --error-exitcode=1 -Icsrc csrc; else echo "  cppcheck is not installed: skipped"; fi
+
+format: ## lay out the C files as .clang-format says
+	$(Q)$(CLANG_FORMAT) -i $(FORMATTED)
+
+# ---- Installing ------------------------------------------------------------------------------
+
+LUA_DIR := $(PREFIX)/share/lua/$(LUA_V)
+MOD_DIR := $(PREFIX)/lib/lua/$(LUA_V)/eddy
+VERSION := $(firstword $(shell sed -n 's/^.define EDDY_VERSION "\(.*\)"/\1/p' csrc/eddy.h 2>/dev/null) 0)
+PUT     := sh -c 'mkdir -p "$$(dirname "$$3")" && cp "$$2" "$$3" && chmod "$$1" "$$3"' put
+
+$(B)/eddy.pc: $(B)/flags.txt Makefile $(wildcard csrc/eddy.h) FORCE
+	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' 'Name: eddy' \
+		'Description: Async scripting on Lua coroutines' 'Version: $(VERSION)' \
+		'Requires: $(LUA_PC) libuv openssl zlib' 'Libs: -L$${libdir} -leddy' 'Cflags: -I$${includedir}' > $@
+
+.PHONY: install uninstall rock rock-install
+install: all $(B)/eddy.pc ## install below PREFIX=/usr/local, for packagers below DESTDIR
+	$(call say,INSTALL,$(DESTDIR)$(PREFIX))
+	$(Q)for f in $(LUA_FILES:lua/%=%); do $(PUT) 644 lua/$$f "$(DESTDIR)$(LUA_DIR)/$$f" || exit 1; done
+	$(Q)$(PUT) 755 $(B)/eddy/core.so "$(DESTDIR)$(MOD_DIR)/core.so"
+	$(Q)$(PUT) 755 $(B)/bin/eddy "$(DESTDIR)$(PREFIX)/bin/eddy"
+	$(Q)$(PUT) 644 csrc/eddy.h "$(DESTDIR)$(PREFIX)/include/eddy.h"
+	$(Q)$(PUT) 644 $(B)/lib/libeddy.a "$(DESTDIR)$(PREFIX)/lib/libeddy.a"
+	$(Q)$(PUT) 644 $(B)/eddy.pc "$(DESTDIR)$(PREFIX)/lib/pkgconfig/eddy.pc"
+
+uninstall: ## remove what install put there
+	$(Q)cd "$(DESTDIR)$(PREFIX)" && rm -f bin/eddy include/eddy.h lib/libeddy.a lib/pkgconfig/eddy.pc
+	$(Q)rm -rf "$(DESTDIR)$(LUA_DIR)/eddy" "$(DESTDIR)$(MOD_DIR)"
+
+rock: $(B)/rock/eddy/core.so ## for luarocks: the module (say `luarocks-5.4 make`)
+
+rock-install: rock ## for luarocks: copy into the folders that it names
+	$(Q)for f in $(LUA_FILES:lua/%=%); do $(PUT) 644 lua/$$f "$(INST_LUADIR)/$$f" || exit 1; done
+	$(Q)$(PUT) 755 $(B)/rock/eddy/core.so "$(INST_LIBDIR)/eddy/core.so"
+	$(Q)$(PUT) 755 tools/eddy-launcher.lua "$(INST_BINDIR)/eddy"
+
+endif
+
+# ---- Housekeeping ----------------------------------------------------------------------------
+
+.PHONY: clean help
+clean: ## remove everything that was built
+	$(Q)rm -rf $(B)
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  make %-13s %s\n", $$1, $$2 }'

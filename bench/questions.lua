@@ -1,0 +1,32 @@
+-- SPDX-License-Identifier: MIT
+-- What bench/run.lua asks. Each question names a program, its arguments, and the rows that it fills:
+-- which number of the program's answer, its unit, and the goal for eddy. A goal is a `ratio` to the
+-- floor of the same run, or a figure of its own (`most`) where no ratio was set.
+
+local function ns(goal) return { { unit = "ns", goal = goal } } end
+
+return {
+  { name = "switch2", program = "switch", args = { 2 }, rows = ns { ratio = 1.15 } },
+  { name = "switch10k", program = "switch", args = { 10000 }, rows = ns { ratio = 1.25 } },
+  { name = "spawn", program = "spawn", args = {}, rows = ns { ratio = 1.5 } },
+  { name = "gather", program = "gather", args = { 1000 }, rows = ns { most = 74 } },
+  { name = "timeout", program = "timeout", args = {}, rows = ns { ratio = 1.5 } },
+  { name = "queue", program = "queue", args = { 1000 }, rows = ns { most = 100 } },
+  { name = "semaphore_free", program = "semaphore", args = { 1 }, rows = ns { most = 64 } },
+  { name = "semaphore_contended", program = "semaphore", args = { 4 }, rows = ns { most = 142 } },
+  { name = "sleepers", program = "sleepers", args = { 100000 }, rows = {
+    { unit = "µs", goal = { most = 2.4 } },
+    { unit = "bytes", goal = { most = 1400 } },
+  } },
+  { name = "echo64", program = "echo", kind = "echo", args = { 50, 64 }, rows = {
+    { unit = "µs", goal = { ratio = 1.1 } },
+    { unit = "req/s" },
+  } },
+  { name = "echo64k", program = "echo", kind = "echo", args = { 8, 65536 }, rows = {
+    { unit = "MB/s", field = 3, goal = { ratio = 0.85, at_least = true } },
+  } },
+  { name = "http_client", program = "http_client", kind = "http", args = { 100, 30000 }, rows = {
+    { unit = "µs", goal = { ratio = 1.5 } },
+    { unit = "req/s" },
+  } },
+}

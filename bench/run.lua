@@ -1,0 +1,293 @@
+-- SPDX-License-Identifier: MIT
+-- Asks the questions of bench/questions.lua and prints one table.   lua5.4 bench/run.lua [NAME...]
+-- Every program runs as a process of its own; each round runs all of them once, so that what slows
+-- the machine for a while slows all. ROUNDS=5 rounds, medians. See bench/README.md.
+
+local ROUNDS = math.max(1, tonumber(os.getenv "ROUNDS") or 5)
+local DASH = "–"
+local ROOT = arg[0]:match "^(.*)/bench/run%.lua$" or "."
+
+-- ---- Commands ----------------------------------------------------------------------------------
+
+local function quote(word) return "'" .. tostring(word):gsub("'", "'\\''") .. "'" end
+
+local function quoted(words)
+  local list = {}
+  for i, word in ipairs(words) do list[i] = quote(word) end
+  return table.concat(list, " ")
+end
+
+--- Run a line of shell in the repository: its output and whether it went well.
+local function shell(line)
+  local pipe = assert(io.popen("cd " .. quote(ROOT) .. " && " .. line))
+  local output = pipe:read "a"
+  return output, pipe:close() == true
+end
+
+--- The interpreter that runs this file runs the others too.
+local function interpreter()
+  local lowest = 0
+  while arg[lowest - 1] do lowest = lowest - 1 end
+  return arg[lowest]
+end
+
+--- `env` words under which Lua programs find eddy as it lies in the build folder.
+local function lua_words()
+  local suffix = "_" .. _VERSION:match("%d+%.%d+"):gsub("%.", "_")
+  return {
+    "env",
+    "LUA_PATH" .. suffix .. "=lua/?.lua;lua/?/init.lua;" .. package.path,
+    "LUA_CPATH" .. suffix .. "=build/?.so;" .. package.cpath,
+    interpreter(),
+  }
+end
+
+local function joined(...)
+  local all = {}
+  for _, words in ipairs { ... } do
+    for _, word in ipairs(words) do all[#all + 1] = word end
+  end
+  return all
+end
+
+local function exists(path)
+  local file = io.open(ROOT .. "/" .. path)
+  if file then file:close() end
+  return file ~= nil
+end
+
+local function has_module(name)
+  local code = ("require %q"):format(name)
+  local _, ok = shell(quoted(joined(lua_words(), { "-e", code })) .. " >/dev/null 2>&1")
+  return ok
+end
+
+local function has_program(name)
+  local _, ok = shell("command -v " .. quote(name) .. " >/dev/null 2>&1")
+  return ok
+end
+
+-- ---- Floors ------------------------------------------------------------------------------------
+
+local function lua_package()
+  for _, name in ipairs { os.getenv "LUA_PC" or "lua5.4", "lua5.4", "lua-5.4", "lua54", "lua" } do
+    local _, ok = shell("pkg-config --exists " .. quote(name))
+    if ok then return name end
+  end
+  return "lua5.4"
+end
+
+--- Compile the programs of bench/floor into build/bench.
+local function build(names)
+  local packages = quote(lua_package()) .. " libuv"
+  shell "mkdir -p build/bench"
+  for _, name in ipairs(names) do
+    local line = ("%s -O2 -std=gnu11 -pthread $(pkg-config --cflags %s) bench/floor/%s.c -o build/bench/%s $(pkg-config --libs %s) -lm")
+      :format(os.getenv "CC" or "cc", packages, name, name, packages)
+    local _, ok = shell(line)
+    if not ok then
+      io.stderr:write("cannot compile bench/floor/", name, ".c\n")
+      os.exit(1)
+    end
+  end
+end
+
+local function floors_of(questions)
+  local names, seen = {}, {}
+  local function add(name)
+    if not seen[name] then names[#names + 1] = name end
+    seen[name] = true
+  end
+  add "cpu"
+  for _, q in ipairs(questions) do
+    if q.kind == "http" then add "httpd" else add(q.program) end
+    if q.kind == "echo" then add "echo_client" end
+  end
+  return names
+end
+
+-- ---- Contestants -------------------------------------------------------------------------------
+
+local CONTESTANTS = { "floor", "eddy", "lua", "luv", "cqueues" }
+local FOLDER = { eddy = "bench/eddy/", lua = "bench/bare/", luv = "bench/luv/", cqueues = "bench/cqueues/" }
+local HAVE = {} -- contestant -> whether it is installed
+
+local function look_around()
+  HAVE = {
+    floor = true, lua = true,
+    wrk = has_program "wrk", lua_http = has_module "http.client",
+    eddy = has_module "eddy", luv = has_module "luv", cqueues = has_module "cqueues",
+  }
+end
+
+--- The words that start a contestant's program for a question, or nil if there is none.
+local function program_of(contestant, q)
+  if contestant == "floor" then
+    if q.kind ~= "http" then return { "build/bench/" .. q.program } end
+    return HAVE.wrk and { "wrk", "-t1", "-c" .. q.args[1], "-d1s", "http://127.0.0.1:{port}/" } or nil
+  end
+  local file = FOLDER[contestant] .. q.program .. ".lua"
+  local installed = HAVE[contestant] and (contestant ~= "cqueues" or q.kind ~= "http" or HAVE.lua_http)
+  return installed and exists(file) and joined(lua_words(), { file }) or nil
+end
+
+local function command_of(contestant, q)
+  local program = program_of(contestant, q)
+  if not program then return nil end
+  if q.kind == "echo" then return joined({ "build/bench/echo_client" }, q.args, program) end
+  if q.kind ~= "http" then return joined({ "build/bench/cpu" }, program, q.args) end
+  local args = contestant == "floor" and {} or joined({ "{port}" }, q.args)
+  return joined({ "build/bench/cpu", "build/bench/httpd", "--" }, program, args)
+end
+
+--- The numbers of an answer: those of its first line, or what wrk says in words.
+local function numbers_of(output)
+  local requests, rate = output:match "(%d+) requests in", output:match "Requests/sec:%s*([%d.]+)"
+  if requests then return { output:match "cpu ([%d.]+)" / requests * 1e6, tonumber(rate) } end
+  local numbers = {}
+  for word in output:match("^[^\n]*"):gmatch "%S+" do numbers[#numbers + 1] = tonumber(word) end
+  return numbers
+end
+
+local function ask(contestant, q)
+  local command = command_of(contestant, q)
+  if not command then return nil end
+  local output, ok = shell(quoted(command))
+  if ok and output ~= "" then return numbers_of(output) end
+  io.stderr:write(("%s: %s failed\n"):format(q.name, contestant))
+  return nil
+end
+
+-- ---- Rounds ------------------------------------------------------------------------------------
+
+--- answers[question name][contestant][round] = numbers, with a copy of all of them in a file.
+local function run_rounds(questions)
+  local answers = {}
+  local log = assert(io.open(ROOT .. "/build/bench/results.tsv", "w"))
+  for round = 1, ROUNDS do
+    io.stderr:write(("round %d of %d\n"):format(round, ROUNDS))
+    for _, q in ipairs(questions) do
+      local of = answers[q.name] or {}
+      answers[q.name] = of
+      for i = 1, #CONTESTANTS do
+        local contestant = CONTESTANTS[(i + round - 2) % #CONTESTANTS + 1] -- nobody is always first
+        local numbers = ask(contestant, q)
+        of[contestant] = of[contestant] or {}
+        of[contestant][round] = numbers
+        if numbers then
+          log:write(("%d\t%s\t%s\t%s\n"):format(round, q.name, contestant, table.concat(numbers, "\t")))
+        end
+      end
+    end
+  end
+  log:close()
+  return answers
+end
+
+local function median(values)
+  if #values == 0 then return nil end
+  table.sort(values)
+  local middle = #values // 2
+  return #values % 2 == 1 and values[middle + 1] or (values[middle] + values[middle + 1]) / 2
+end
+
+--- Number `field` of each round that has one; a negative number means that it was not to be had.
+local function median_of(rounds, field)
+  local values = {}
+  for round = 1, ROUNDS do
+    local value = rounds[round] and rounds[round][field]
+    if value and value >= 0 then values[#values + 1] = value end
+  end
+  return median(values)
+end
+
+--- The median of the ratios, each within its round; not the ratio of two medians.
+local function median_ratio(rounds, to, field)
+  local values = {}
+  for round = 1, ROUNDS do
+    local a, b = rounds[round] and rounds[round][field], to[round] and to[round][field]
+    if a and b and a >= 0 and b > 0 then values[#values + 1] = a / b end
+  end
+  return median(values)
+end
+
+-- ---- Table -------------------------------------------------------------------------------------
+
+local function figure(value)
+  if not value then return DASH end
+  return (value >= 100 and "%.0f" or value >= 10 and "%.1f" or "%.2f"):format(value)
+end
+
+local function ratio_text(value) return value and ("%.2f"):format(value) or DASH end
+
+local function goal_text(goal)
+  if not goal then return "" end
+  local sign = goal.at_least and "≥ " or "≤ "
+  if goal.ratio then return sign .. goal.ratio .. " ×" end
+  return sign .. goal.most
+end
+
+local function is_met(goal, value, ratio)
+  local reached = goal and (goal.ratio and ratio or goal.most and value)
+  if not reached then return "" end
+  local bound = goal.ratio or goal.most
+  if goal.at_least then return reached >= bound and "yes" or "no" end
+  return reached <= bound and "yes" or "no"
+end
+
+local function table_row(q, row, field, of)
+  local value, ratio = median_of(of.eddy, field), median_ratio(of.eddy, of.floor, field)
+  return {
+    q.name, row.unit, figure(median_of(of.floor, field)), figure(value), ratio_text(ratio),
+    goal_text(row.goal), is_met(row.goal, value, ratio), figure(median_of(of.lua, field)),
+    figure(median_of(of.luv, field)), figure(median_of(of.cqueues, field)),
+  }
+end
+
+local function table_rows(questions, answers)
+  local rows = { { "question", "unit", "floor", "eddy", "ratio", "goal", "met", "bare lua", "luv", "cqueues" } }
+  for _, q in ipairs(questions) do
+    for i, row in ipairs(q.rows) do
+      rows[#rows + 1] = table_row(q, row, row.field or i, answers[q.name])
+    end
+  end
+  return rows
+end
+
+local function print_aligned(rows)
+  local widths = {}
+  for _, row in ipairs(rows) do
+    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, utf8.len(cell)) end
+  end
+  for _, row in ipairs(rows) do
+    local cells = {}
+    for i, cell in ipairs(row) do
+      local space = (" "):rep(widths[i] - utf8.len(cell))
+      cells[i] = i <= 2 and cell .. space or space .. cell
+    end
+    print(table.concat(cells, "  "))
+  end
+end
+
+-- ---- Main --------------------------------------------------------------------------------------
+
+local function pick(all, names)
+  if #names == 0 then return all end
+  local by_name, picked, known = {}, {}, {}
+  for i, q in ipairs(all) do by_name[q.name], known[i] = q, q.name end
+  for _, name in ipairs(names) do
+    if not by_name[name] then
+      io.stderr:write("no question '", name, "'; there are ", table.concat(known, " "), "\n")
+      os.exit(2)
+    end
+    picked[#picked + 1] = by_name[name]
+  end
+  return picked
+end
+
+local questions = pick(dofile(ROOT .. "/bench/questions.lua"), { table.unpack(arg) })
+build(floors_of(questions))
+look_around()
+local answers = run_rounds(questions)
+print(("%s, %s; medians of %d rounds"):format(_VERSION, shell("uname -sm"):gsub("\n", ""), ROUNDS))
+print_aligned(table_rows(questions, answers))

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** The runtime of one Lua state: its libuv loop, its tasks, its timers.
+**
+** Owns: the uv loop (unless a host gave one), the ready list, the timer heap behind a single
+** uv timer, the table of anchored coroutines. Found from a C function through its first
+** upvalue, a userdata that outlives every finalizer and holds NULL once the runtime is closed.
+** There are no globals: several Lua states in one process do not know of each other.
+**
+** One turn: resume ready tasks until none is left or a slice of time is over; look at the
+** clock and fire due timers; give libuv a turn, blocking when nothing is ready. Callbacks only
+** fill and mark; tasks are resumed here and nowhere else.
+*/
+#ifndef ED_LOOP_H
+#define ED_LOOP_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <uv.h>
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "core/op.h"
+#include "core/scope.h"
+#include "core/task.h"
+
+/* Kinds of our userdata, for type checks by comparing metatable pointers. */
+typedef enum ed_class {
+  ED_CLASS_TASK,
+  ED_CLASS_GROUP,
+  ED_CLASS_SEMAPHORE,
+  ED_CLASS_PERMIT,
+  ED_CLASS_QUEUE,
+  ED_CLASS_EVENT,
+  ED_CLASS_STREAM,
+  ED_CLASS_LISTENER,
+  ED_CLASSES
+} ed_class;
+
+enum { ED_TIMER_OP, ED_TIMER_SCOPE }; /* ed_timer.kind */
+
+enum { ED_READ_ROOM = 65536 }; /* of the loop's shared read buffer */
+
+/* A coroutine that waits for its next task. */
+typedef struct ed_spare {
+  lua_State *co;
+  ed_task *task; /* at index 1 of its stack, or NULL */
+  int slot;
+} ed_spare;
+
+struct ed_loop {
+  lua_State *L;     /* that runs 'run' now */
+  uv_loop_t *uv;    /* NULL before the first run */
+  uv_loop_t own;
+  uv_timer_t alarm; /* wakes libuv for the first timer of the heap */
+  uint64_t alarm_due;
+  ed_mem mem;
+  ed_heap timers;
+  uint64_t now;     /* ns, of the last look at the clock */
+  ed_link ready;
+  ed_task *current;
+  ed_task *root;
+  ed_scope top;     /* owner of background tasks */
+  int luck;         /* waits that may still finish without suspending */
+  uint32_t next_id;
+  ed_spare *spare;
+  uint32_t nspare, spare_room;
+  int anchors;      /* registry references: slot -> coroutine or task */
+  int cancels;      /* scope -> cancellation error */
+  int reasons;      /* scope -> reason */
+  int tracebacks;   /* task -> text, weak keys */
+  int names;        /* task -> name, weak keys */
+  int config;       /* the table of eddy.config */
+  const void *class[ED_CLASSES]; /* metatable pointers */
+  ed_link handles;  /* ed_handle */
+  uint32_t nhandles;
+  uint32_t ntasks;  /* that have not ended */
+  uint32_t nops;    /* that have not been dropped */
+  uint32_t nexternal; /* pending ones that something outside can complete */
+  uint32_t njobs;   /* in libuv's thread pool */
+  uint32_t nfiles;
+  uint32_t progress; /* counted up by callbacks: something outside happened */
+  char *read_buffer; /* ED_READ_ROOM bytes shared by all streams, made at first use */
+  void *resolver;    /* of io/dns */
+  uint64_t clock;    /* of the manual clock */
+  bool is_manual;
+  bool is_running;
+  bool is_closing;   /* being torn down: nothing waits any more */
+  bool deadlocked;
+};
+
+/* What a finalizer may still find: NULL after the runtime is closed. */
+typedef struct ed_box {
+  ed_loop *loop;
+} ed_box;
+
+int ed_loop_gone (lua_State *L); /* raises "eddy is closed" */
+
+static inline ed_loop *ed_loop_of (lua_State *L) {
+  ed_loop *loop = ((ed_box *)lua_touserdata(L, lua_upvalueindex(1)))->loop;
+  if (loop == NULL) ed_loop_gone(L);
+  return loop;
+}
+
+/* The same, but NULL when closed: for __gc and __close. */
+static inline ed_loop *ed_loop_opt (lua_State *L) {
+  return ((ed_box *)lua_touserdata(L, lua_upvalueindex(1)))->loop;
+}
+
+/* The uv loop of the running run; raises outside of one. */
+uv_loop_t *ed_loop_uv (lua_State *L);
+
+/* The clock now, in ns: monotonic, or the manual one. */
+uint64_t ed_loop_now (ed_loop *loop);
+
+/* Create the runtime of L and push its box; called once per state. */
+ed_loop *ed_loop_new (lua_State *L);
+
+/* Start libuv, if that has not happened. Returns 0 or a UV_E code. */
+int ed_loop_start (ed_loop *loop);
+
+/* One turn. 'may_block': wait for libuv when nothing is ready. */
+void ed_loop_turn (ed_loop *loop, bool may_block);
+
+/* Can nothing ever run again by itself? */
+bool ed_loop_is_stuck (const ed_loop *loop);
+
+/* Kill what lives and close every handle, then wait for libuv to let go of them. */
+void ed_loop_drain (lua_State *L, ed_loop *loop);
+
+/* Take the runtime down for ever; finalizers find NULL in the box. */
+void ed_loop_close (lua_State *L, ed_box *box);
+
+/* The shared read buffer, or NULL when memory is short. */
+char *ed_loop_read_buffer (ed_loop *loop);
+
+/*
+** 'size' cleared bytes for a uv request or other engine memory, or NULL.
+*/
+void *ed_loop_calloc (ed_loop *loop, size_t size);
+
+/* Report an error that nobody waits for: to config.on_error, else to stderr. Value is popped. */
+void ed_loop_report (lua_State *L, ed_loop *loop, ed_task *task);
+
+#endif

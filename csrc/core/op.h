@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** The awaitable operation: the one idiom by which a task waits for anything.
+**
+** An operation is a struct whose first member is an 'ed_op'. It has two owners. The *waiter*
+** is the task: it lets go when it has its answer, or when a scope takes it away. The *engine*
+** is whoever will answer: libuv, a wait queue, the timer heap. Each lets go once, and the last
+** one out runs 'drop', which is therefore run exactly once on every path.
+**
+** Life of a wait, in a C function called from Lua:
+**
+**   all argument checks;                     -- may raise, nothing exists yet
+**   op = ed_op_new(L, &type, sizeof *op);    -- the checkpoint; may raise, or not come back
+**   start the engine;                        -- nothing here may raise
+**   return ed_await(L, &op->op, started);    -- parks; results come from type->finish
+**
+** Callbacks fill, the loop resumes, continuations push: a callback calls ed_op_complete and
+** never sees a lua_State; the task is resumed between two turns of libuv; 'finish' runs in the
+** task and pushes the results there.
+**
+** Invariants: a task has at most one operation, in task->op, and op->task points back or is
+** NULL. After ed_op_complete or ed_op_release the engine does not touch the operation. If
+** 'finish' raises, the operation stays on its task and is let go by the next wait or the end.
+*/
+#ifndef ED_OP_H
+#define ED_OP_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ed_loop ed_loop;
+typedef struct ed_task ed_task;
+typedef struct ed_op ed_op;
+
+/* What an operation answers when its wait is given up. */
+typedef enum ed_verdict {
+  ED_STOPPED,  /* undone; the engine has let go already: wake the task */
+  ED_DETACHED, /* goes on without us, the answer will be dropped: wake the task */
+  ED_FINISHING /* must be seen through: the task sleeps on until the answer is there */
+} ed_verdict;
+
+enum { ED_WAITER = 1, ED_ENGINE = 2 };
+
+/* What an operation is: one constant row per kind. */
+typedef struct ed_optype {
+  const char *name;                        /* for errors and the task tree */
+  int (*finish) (lua_State *L, ed_op *op); /* in the woken task: push results; may raise */
+  ed_verdict (*cancel) (ed_op *op);        /* asked at most once, never when done */
+  void (*drop) (ed_op *op);                /* both owners are gone: free; never touches Lua */
+  bool is_internal; /* only another task can complete it: such waits alone are a deadlock */
+  void (*describe) (const ed_op *op, char *text, size_t room); /* what it waits on, or NULL */
+} ed_optype;
+
+struct ed_op {
+  const ed_optype *type;
+  ed_task *task;   /* who waits; NULL once detached or finished */
+  ed_loop *loop;
+  int status;      /* 0, or a negative UV_E code; valid when done */
+  uint8_t owners;  /* ED_WAITER | ED_ENGINE */
+  bool done;       /* the engine has answered (it may not have let go yet) */
+  bool asked;      /* 'cancel' has been asked */
+  uint8_t size;    /* in steps of ED_MEM_STEP; 0: not from ed_op_new, 'drop' frees */
+};
+
+/*
+** The checkpoint by itself, for functions that can often finish at once: the running task, if
+** it can wait here and is not cancelled.
+** Raises where waiting is impossible; does not return in a cancelled scope (the task goes
+** through the scheduler once, then the cancellation is raised).
+*/
+ed_task *ed_checkpoint (lua_State *L);
+
+/*
+** May the running task finish one more wait without suspending? Spends from the budget of such
+** luck that keeps a task with ready data from starving its neighbours.
+*/
+bool ed_spend (ed_loop *loop);
+
+/* Let every ready task run, then come back with 'n' results from the top of the stack. */
+int ed_yield_with (lua_State *L, ed_task *task, int n);
+
+/*
+** Checkpoint, then a new operation of 'size' bytes (cleared) hung on the running task.
+** Raises as ed_checkpoint does, or when memory is short.
+*/
+void *ed_op_new (lua_State *L, const ed_optype *type, size_t size);
+
+/* The same behind an ed_checkpoint that was just passed. */
+void *ed_op_new_for (lua_State *L, ed_task *task, const ed_optype *type, size_t size);
+
+/*
+** Hang an operation that lives elsewhere (in its stream, say) on the running task. 'op' must
+** be idle; its 'drop' leaves the memory alone. Call behind ed_checkpoint.
+*/
+void ed_op_adopt (ed_loop *loop, ed_task *task, const ed_optype *type, ed_op *op);
+
+/*
+** Wait for 'op'. 'started' is what the engine said: negative is a UV_E code, and nothing is
+** pending then. Returns the number of results: those of 'finish', or nil and an error object.
+*/
+int ed_await (lua_State *L, ed_op *op, int started);
+
+/* The answer is in; the engine still holds its share. Wakes the waiter. */
+void ed_op_done (ed_op *op, int status);
+
+/* The engine lets go. After: 'op' may be gone. */
+void ed_op_release (ed_op *op);
+
+/* Both. After: 'op' may be gone. */
+void ed_op_complete (ed_op *op, int status);
+
+/* Free an operation that came from ed_op_new; the usual last line of a 'drop'. */
+void ed_op_free (ed_op *op);
+
+/* A 'drop' that only frees, and a 'finish' that returns true. */
+void ed_drop_plain (ed_op *op);
+int ed_finish_true (lua_State *L, ed_op *op);
+
+/* The waiter lets go of its operation, if it has one (end of a task, kill). */
+void ed_op_abandon (ed_task *task);
+
+/* A scope wants 'task' back: ask its operation, once. Never touches Lua. */
+void ed_task_interrupt (ed_task *task);
+
+#endif

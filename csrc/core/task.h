@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** A task: a coroutine with an owner.
+**
+** The task is a userdata; while it lives it is anchored by its coroutine, at index 1 of that
+** coroutine's stack, and the coroutine by a slot of the runtime's anchor table. The body runs
+** under a C base frame that calls it with lua_pcallk *inside* the coroutine, because Lua runs
+** the to-be-closed variables of a coroutine that dies by an error only if something in it
+** catches the error; there they may still wait, and the message handler sees the live stack.
+**
+** A coroutine that ended normally is kept for the next task. A task that no script has seen
+** (a member of a gather) is kept together with its coroutine, so that such a spawn allocates
+** nothing. Promises: spawn, finish and wake are O(1); a task's result is kept in its userdata
+** and can be read any number of times.
+*/
+#ifndef ED_TASK_H
+#define ED_TASK_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "core/op.h"
+#include "core/scope.h"
+
+typedef enum ed_task_state {
+  ED_TASK_READY,
+  ED_TASK_RUNNING,
+  ED_TASK_WAITING,
+  ED_TASK_DONE, /* this and the following: ended */
+  ED_TASK_FAILED,
+  ED_TASK_CANCELLED
+} ed_task_state;
+
+/* Somebody who wants to know when a task ends. */
+typedef struct ed_watch {
+  ed_link link;
+  void (*ended) (struct ed_watch *watch, ed_task *task); /* unlinked before; no Lua */
+} ed_watch;
+
+struct ed_task {
+  ed_link ready;    /* in the loop's ready list */
+  ed_link sibling;  /* in the owner's children */
+  ed_link watchers; /* ed_watch, in order of arrival */
+  ed_op *op;        /* what the task waits for; NULL: nothing, or taken away by a scope */
+  lua_State *co;    /* NULL once the task let go of its coroutine */
+  ed_loop *loop;
+  ed_scope *scope;  /* innermost block */
+  ed_scope root;    /* the body */
+  int slot;         /* of its coroutine, or of itself, in the anchor table */
+  int nargs;        /* of the first resume */
+  uint32_t id;
+  uint16_t swallowed; /* cancellations delivered to this scope without its being left */
+  uint8_t state;
+  bool has_started;
+  bool is_seen;     /* a script may hold this task: its userdata is not reused */
+  bool is_joining;  /* waits for the children of its innermost scope */
+  bool is_packed;   /* the result is a table of several values */
+  bool is_killed;
+};
+
+static inline bool ed_task_has_ended (const ed_task *task) {
+  return task->state >= ED_TASK_DONE;
+}
+
+/*
+** A new task owned by 'owner', ready to run: the function and its 'nargs' arguments are taken
+** from the top of the stack. Raises when memory is short or the owner is closed; then nothing
+** is left behind. 'is_seen' says that the caller will push the task.
+*/
+ed_task *ed_task_spawn (lua_State *L, ed_loop *loop, ed_scope *owner, int nargs, bool is_seen);
+
+/* Push the userdata of a task that has a slot. */
+void ed_task_push (lua_State *L, ed_task *task);
+
+/* The task at 'arg', or an argument error. */
+ed_task *ed_task_check (lua_State *L, int arg);
+
+/* Make a waiting task ready. Does nothing to a task that is ready, runs or has ended. */
+void ed_task_wake (ed_task *task);
+
+/* Run a ready task until it waits or ends. */
+void ed_task_resume (ed_loop *loop, ed_task *task);
+
+/*
+** End a task now, whatever it does: its coroutine is closed ('<close>' variables run once and
+** cannot wait), what it waits for is let go, its children are killed too.
+*/
+void ed_task_kill (ed_task *task);
+
+/* Push the results of an ended task (any number), or its error (one value). */
+int ed_task_push_results (lua_State *L, int index, ed_task *task);
+
+/* Push the first result of an ended task, or its error. 'index' is its userdata. */
+void ed_task_push_first (lua_State *L, int index, ed_task *task);
+
+/*
+** Wait for the children of 'scope', the innermost of the running task, as the continuation
+** 'k' with context 'ctx'. To be called as 'return'; 'k' finds live == 0.
+*/
+int ed_task_join_children (lua_State *L, ed_scope *scope, lua_KContext ctx, lua_KFunction k);
+
+/*
+** Decide how a scope ends whose children have ended: if any failed, push what is to be raised
+** (one error as itself, several as an ErrorGroup in order of completion) and return true. The
+** body's own failure is at 'body' (0: none) and came after 'order' failures of children.
+** Failed children are let go.
+*/
+bool ed_scope_push_failure (lua_State *L, ed_scope *scope, int body, uint32_t order);
+
+/* How many children of 'scope' have failed so far. */
+uint32_t ed_scope_failures (const ed_scope *scope);
+
+/* Release an ended task that was kept by a slot (a failed child, a member of a gather). */
+void ed_task_unanchor (lua_State *L, ed_task *task);
+
+/* The task's name into 'text': given by the script or made from its number. */
+void ed_task_name (lua_State *L, ed_task *task, char *text, size_t room);
+
+#endif

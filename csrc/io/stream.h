@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** A duplex byte stream over a libuv stream (TCP or Unix socket), demand driven.
+**
+** Reading: bytes that arrive go to the stream's own buffer; reading from the kernel stops when
+** the buffer holds ED_STREAM_HIGH bytes that nobody wants, and starts again when they are
+** taken (back-pressure). A reader states what it wants as a 'want' function, which is asked in
+** the read callback, so that its task is woken once, when the want is met. Writing: tried at
+** once; only what the socket did not take is copied, and the writer waits until that is sent.
+**
+** One reader and one writer at a time; a second one gets EBUSY. Close wakes both with ECLOSED.
+*/
+#ifndef ED_STREAM_H
+#define ED_STREAM_H
+
+#include "base/buf.h"
+#include "core/handle.h"
+
+typedef struct ed_stream ed_stream;
+
+enum { ED_STREAM_HIGH = 65536 };
+
+/*
+** What the read callback asks of a pending read: is it satisfied by what is buffered (or by
+** the stream's end: stream->ended != 0)? Runs outside Lua. May set op->status.
+*/
+typedef bool (*ed_want) (ed_stream *stream, ed_op *op);
+
+struct ed_stream {
+  ed_handle handle;  /* first */
+  ed_buf in;         /* received, not taken yet */
+  int ended;         /* 0; UV_EOF after the peer's end; another UV_E code after a failure */
+  bool is_reading;   /* uv_read_start is in force */
+  bool is_shut;      /* we have shut down our side */
+  ed_op *reader;     /* pending read, or NULL */
+  ed_want want;      /* of the pending read */
+  ed_op *writer;     /* pending write, or NULL */
+  size_t high;       /* of the pending read: how much may be buffered (0: ED_STREAM_HIGH) */
+  char *target;      /* "127.0.0.1:80" for errors; malloc'd through loop->mem or NULL */
+};
+
+/* The stream at 'arg', or an argument error; closed streams too (see ed_stream_is_closed). */
+ed_stream *ed_stream_check (lua_State *L, int arg);
+
+bool ed_stream_is_closed (const ed_stream *stream);
+
+/*
+** Start a read that 'op' (from ed_op_new) will complete when 'want' says so; at once if it says
+** so now. Returns what ed_await wants: 0, or UV_EBUSY, UV_ECANCELED for a closed stream ...
+*/
+int ed_stream_start_read (ed_stream *stream, ed_op *op, ed_want want, size_t high);
+
+/* The verdict of a read that is given up: bytes stay buffered. Always ED_STOPPED. */
+ed_verdict ed_stream_stop_read (ed_stream *stream, ed_op *op);
+
+/*
+** Send 'n' pieces: tries at once, copies the rest. 'op' completes when all is with the kernel
+** (it may be complete when this returns). The copy is sent even if the waiter leaves.
+*/
+int ed_stream_start_write (ed_stream *stream, ed_op *op, uv_buf_t *piece, unsigned n);
+
+/* A new closed stream in a box, pushed; for connect and accept to fill. */
+ed_stream *ed_stream_push (lua_State *L, ed_loop *loop);
+
+#endif

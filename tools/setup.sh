@@ -1,0 +1,163 @@
+#!/bin/sh
+# What eddy needs from the system, and how each package manager calls it.
+#
+#   setup.sh missing SET...   print what is missing, nothing when all is there
+#   setup.sh install SET...   install the packages of these sets
+#
+# Sets: build (compiler, Lua, libuv, OpenSSL, zlib), rock (the same, headers only), test, check,
+# fuzz, bench. With EDDY_NO_DEPS=1 the install line is only printed, and the exit status is 1.
+set -eu
+
+have() { command -v "$1" >/dev/null 2>&1; }
+say() { printf '%s\n' "$*"; }
+
+LUA=${LUA:-lua5.4}
+LUAROCKS=${LUAROCKS:-luarocks-5.4}
+PKG_CONFIG=${PKG_CONFIG:-pkg-config}
+
+# ---- What is missing ----------------------------------------------------------------------------
+
+# The first word only: CC may be "ccache gcc" or "env VAR=x gcc".
+need_program() { have "${1%% *}" || say "[$2]"; }
+need_library() { $PKG_CONFIG --exists "$1" 2>/dev/null || say "[$1]"; }
+need_module() { $LUA -e "require '$1'" >/dev/null 2>&1 || say "[Lua module $1]"; }
+
+missing_rock() {
+  need_program "${CC:-cc}" "a C compiler"
+  need_program "$PKG_CONFIG" "pkg-config"
+  for library in 'libuv >= 1.42' 'openssl >= 1.1.1' 'zlib >= 1.2.11'; do need_library "$library"; done
+  [ -n "${LUA_INCDIR:-}${LUA_PC:-}" ] || say "[Lua 5.4 headers]"
+}
+
+missing_build() {
+  missing_rock
+  need_program "$LUA" "Lua 5.4"
+  [ -n "${LUA_PC:-}${LUA_LIBS:-}" ] || say "[liblua 5.4]"
+}
+
+missing_test() {
+  need_module luaunit
+  need_program "$LUAROCKS" "luarocks for 5.4"
+}
+
+missing_check() {
+  need_program luacheck "luacheck"
+  need_program clang-format "clang-format"
+  need_program "$LUAROCKS" "luarocks for 5.4"
+}
+
+missing_fuzz() { need_program "${CLANG:-clang}" "clang with libFuzzer"; }
+
+missing_bench() {
+  need_module luv
+  need_module cqueues
+  need_program wrk "wrk"
+}
+
+# ---- Package names ------------------------------------------------------------------------------
+
+packages_apt() {
+  case $1 in
+    build) say gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libuv1-dev libssl-dev zlib1g-dev ;;
+    test) say lua-unit luarocks ;;
+    check) say lua-check clang-format luarocks ;;
+    fuzz) say clang ;;
+    bench) say lua-luv lua-cqueues wrk ;;
+  esac
+}
+
+packages_dnf() {
+  case $1 in
+    build) say gcc make pkgconf-pkg-config lua lua-devel libuv-devel openssl-devel zlib-devel ;;
+    test) say luarocks ;;
+    check) say clang-tools-extra luarocks ;;
+    fuzz) say clang compiler-rt ;;
+    bench) say wrk ;;
+  esac
+}
+
+packages_apk() {
+  case $1 in
+    build) say build-base pkgconf lua5.4 lua5.4-dev libuv-dev openssl-dev zlib-dev ;;
+    test) say luarocks5.4 ;;
+    check) say clang-extra-tools luarocks5.4 ;;
+    fuzz) say clang compiler-rt ;;
+    bench) say wrk ;;
+  esac
+}
+
+packages_pacman() {
+  case $1 in
+    build) say base-devel lua54 libuv openssl zlib ;;
+    test) say lua54-luarocks ;;
+    check) say clang luacheck lua54-luarocks ;;
+    fuzz) say clang compiler-rt ;;
+    bench) say wrk ;;
+  esac
+}
+
+packages_brew() {
+  case $1 in
+    build) say pkgconf lua@5.4 libuv openssl@3 zlib ;;
+    test) say luarocks ;;
+    check) say clang-format luacheck luarocks ;;
+    fuzz) say llvm ;;
+    bench) say wrk ;;
+  esac
+}
+
+# ---- Installing ---------------------------------------------------------------------------------
+
+install_sets() {
+  sudo=""
+  [ "$(id -u)" = 0 ] || sudo=$(command -v sudo >/dev/null 2>&1 && echo "sudo " || true)
+  refresh=:
+  if have apt-get; then
+    manager=apt command="${sudo}apt-get install -y --no-install-recommends"
+    refresh="${sudo}apt-get update -qq"   # a new machine's lists may be empty
+  elif have dnf; then manager=dnf command="${sudo}dnf install -y"
+  elif have apk; then manager=apk command="${sudo}apk add"
+  elif have pacman; then manager=pacman command="${sudo}pacman -S --needed --noconfirm"
+  elif have brew; then manager=brew command="brew install"
+  else
+    say "eddy: no known package manager; install by hand: a C compiler, make, pkg-config, Lua 5.4 with" \
+      "headers, libuv, OpenSSL, zlib; for the tests also LuaUnit and luarocks" >&2
+    exit 1
+  fi
+
+  packages=""
+  for set in "$@"; do
+    for package in $("packages_$manager" "$set"); do
+      case " $packages " in *" $package "*) ;; *) packages="$packages $package" ;; esac
+    done
+  done
+
+  [ "$refresh" = : ] || say "eddy: $refresh"
+  say "eddy: $command$packages"
+  if [ -n "${EDDY_NO_DEPS:-}" ]; then
+    say "eddy: EDDY_NO_DEPS is set: run that yourself, then make again" >&2
+    exit 1
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  $refresh
+  $command $packages
+}
+
+# Where LuaUnit is no system package, luarocks has it.
+install_luaunit() {
+  command -v "$LUA" >/dev/null 2>&1 || LUA=$(command -v lua5.4 || command -v lua54 || command -v lua || say "$LUA")
+  case " $* " in *" test "*) ;; *) return 0 ;; esac
+  [ -n "$(need_module luaunit)" ] || return 0
+  rocks=$(command -v luarocks-5.4 || command -v luarocks5.4 || command -v luarocks || true)
+  [ -n "$rocks" ] || return 0
+  say "eddy: $rocks --lua-version 5.4 install luaunit"
+  "$rocks" --lua-version 5.4 install luaunit || "$rocks" --lua-version 5.4 install --local luaunit
+}
+
+action=${1:?usage: setup.sh missing|install SET...}
+shift
+case $action in
+  missing) for set in "$@"; do "missing_$set"; done | sort -u ;;
+  install) install_sets "$@" && install_luaunit "$@" ;;
+  *) say "setup.sh: unknown action $action" >&2; exit 2 ;;
+esac

@@ -1,0 +1,87 @@
+#!/bin/sh
+# Install into a staging folder and use it from elsewhere, as its users will: module, program, header
+# and archive; then uninstall and see that nothing stays.   try_install.sh MAKE LUA FOLDER (absolute)
+set -u
+make=$1 lua=$2 build=$3 root=$3/install
+passed=0 failed=0
+
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES LUA_PATH LUA_CPATH LUA_INIT LUA_PATH_5_4 LUA_CPATH_5_4
+
+check() {
+  name=$1
+  shift
+  if output=$("$@" 2>&1); then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    printf 'install: %s fails:\n%s\n' "$name" "$output"
+  fi
+}
+
+rm -rf "$root"
+mkdir -p "$root/elsewhere"
+check "make install" $make B="$build" install DESTDIR="$root/stage" PREFIX=/usr
+usr=$root/stage/usr
+version=$($lua -e 'print(_VERSION:match("%d.%d"))')
+LUA_PATH="$usr/share/lua/$version/?.lua;$usr/share/lua/$version/?/init.lua"
+LUA_CPATH="$usr/lib/lua/$version/?.so"
+source=$(pwd)
+
+use_module() {
+  cd "$root/elsewhere" && LUA_PATH=$LUA_PATH LUA_CPATH=$LUA_CPATH $lua -e '
+    local eddy = require "eddy"
+    assert(eddy.run(function() return 42 end) == 42)'
+}
+
+use_program() {
+  cd "$root/elsewhere" && output=$("$usr/bin/eddy" -e 'print(require("eddy") ~= nil, 6 * 7)') || return 1
+  [ "$output" = "$(printf 'true\t42')" ] || { echo "printed: $output"; return 1; }
+}
+
+# The program carries its Lua files: it must not need the installed ones.
+use_program_alone() {
+  cp "$usr/bin/eddy" "$root/elsewhere/eddy" && cd "$root/elsewhere" &&
+    LUA_PATH=/nowhere/?.lua LUA_CPATH=/nowhere/?.so ./eddy -e 'require "eddy"'
+}
+
+same_files() {
+  (cd "$source/lua" && find . -name '*.lua' | sort) > "$root/wanted"
+  (cd "$usr/share/lua/$version" && find . -name '*.lua' | sort) > "$root/got"
+  diff "$root/wanted" "$root/got"
+}
+
+use_archive() {
+  cd "$root/elsewhere" || return 1
+  cat > host.c <<'C'
+#include <lauxlib.h>
+#include <lualib.h>
+#include <eddy.h>
+int luaopen_eddy_core (lua_State *L);
+int main (void) {
+  lua_State *L = luaL_newstate();
+  luaL_openlibs(L);
+  luaL_requiref(L, "eddy.core", luaopen_eddy_core, 0);
+  lua_close(L);
+  return 0;
+}
+C
+  # It says /usr, where a packager's machine does not have it.
+  sed "s|^prefix=.*|prefix=$usr|" "$usr/lib/pkgconfig/eddy.pc" > eddy.pc
+  flags=$(PKG_CONFIG_PATH=".:${PKG_CONFIG_PATH:-}" ${PKG_CONFIG:-pkg-config} --cflags --libs eddy) || return 1
+  ${CC:-cc} host.c -o host $flags && ./host
+}
+
+nothing_stays() {
+  $make B="$build" uninstall DESTDIR="$root/stage" PREFIX=/usr >/dev/null || return 1
+  left=$(find "$root/stage" ! -type d)
+  [ -z "$left" ] || { echo "still there: $left"; return 1; }
+}
+
+check "the module from another folder" use_module
+check "the program from another folder" use_program
+check "the program without its Lua files" use_program_alone
+check "comparing the installed Lua files" same_files
+check "a C host with the archive" use_archive
+check "make uninstall" nothing_stays
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" = 0 ]
