@@ -7,8 +7,8 @@
 ** upvalue, a userdata that outlives every finalizer and holds NULL once the runtime is closed.
 ** There are no globals: several Lua states in one process do not know of each other.
 **
-** One turn: resume ready tasks until none is left or a slice of time is over; look at the
-** clock and fire due timers; give libuv a turn, blocking when nothing is ready. Callbacks only
+** One turn: give libuv a turn, blocking when nothing is ready; look at the clock and fire due
+** timers; resume ready tasks until none is left or a slice of time is over. Callbacks only
 ** fill and mark; tasks are resumed here and nowhere else.
 */
 #ifndef ED_LOOP_H
@@ -40,12 +40,15 @@ typedef enum ed_class {
 
 enum { ED_TIMER_OP, ED_TIMER_SCOPE }; /* ed_timer.kind */
 
-enum { ED_READ_ROOM = 65536 }; /* of the loop's shared read buffer */
+enum {
+  ED_READ_ROOM = 65536, /* of the loop's shared read buffer */
+  ED_LUCK = 128         /* waits in a row that may finish without suspending */
+};
 
 /* A coroutine that waits for its next task. */
 typedef struct ed_spare {
   lua_State *co;
-  ed_task *task; /* at index 1 of its stack, or NULL */
+  ed_task *task; /* in the same slot, for reuse, or NULL */
   int slot;
 } ed_spare;
 
@@ -65,14 +68,16 @@ struct ed_loop {
   int luck;         /* waits that may still finish without suspending */
   uint32_t next_id;
   ed_spare *spare;
-  uint32_t nspare, spare_room;
-  int anchors;      /* registry references: slot -> coroutine or task */
+  uint32_t nspare, spare_room, ncoroutines; /* room is never less than all coroutines */
+  int anchors;      /* registry references: slot -> coroutine */
+  int tasks;        /* slot -> task */
   int cancels;      /* scope -> cancellation error */
   int reasons;      /* scope -> reason */
   int tracebacks;   /* task -> text, weak keys */
   int names;        /* task -> name, weak keys */
   int config;       /* the table of eddy.config */
   const void *class[ED_CLASSES]; /* metatable pointers */
+  int metatable[ED_CLASSES];     /* and their registry references */
   ed_link handles;  /* ed_handle */
   uint32_t nhandles;
   uint32_t ntasks;  /* that have not ended */
@@ -80,20 +85,25 @@ struct ed_loop {
   uint32_t nexternal; /* pending ones that something outside can complete */
   uint32_t njobs;   /* in libuv's thread pool */
   uint32_t nfiles;
+  int trapped;       /* the signal that cancelled the run, or 0 */
   uint32_t progress; /* counted up by callbacks: something outside happened */
   char *read_buffer; /* ED_READ_ROOM bytes shared by all streams, made at first use */
   void *resolver;    /* of io/dns */
+  void (*free_resolver) (ed_loop *loop);
   uint64_t clock;    /* of the manual clock */
   bool is_manual;
   bool is_running;
   bool is_closing;   /* being torn down: nothing waits any more */
-  bool deadlocked;
+  bool is_left_behind; /* the pool still works for us: never freed */
 };
 
 /* What a finalizer may still find: NULL after the runtime is closed. */
 typedef struct ed_box {
   ed_loop *loop;
 } ed_box;
+
+/* Registry key of the box, by address. */
+extern const char ed_box_key;
 
 int ed_loop_gone (lua_State *L); /* raises "eddy is closed" */
 
@@ -140,7 +150,7 @@ char *ed_loop_read_buffer (ed_loop *loop);
 */
 void *ed_loop_calloc (ed_loop *loop, size_t size);
 
-/* Report an error that nobody waits for: to config.on_error, else to stderr. Value is popped. */
-void ed_loop_report (lua_State *L, ed_loop *loop, ed_task *task);
+/* The timer of a sleep has fired (core/time.c). */
+void ed_sleep_fire (ed_timer *timer);
 
 #endif

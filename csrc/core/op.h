@@ -51,6 +51,7 @@ typedef struct ed_optype {
   void (*drop) (ed_op *op);                /* both owners are gone: free; never touches Lua */
   bool is_internal; /* only another task can complete it: such waits alone are a deadlock */
   void (*describe) (const ed_op *op, char *text, size_t room); /* what it waits on, or NULL */
+  void (*give_back) (lua_State *co, ed_op *op); /* its task is killed with the answer in hand */
 } ed_optype;
 
 struct ed_op {

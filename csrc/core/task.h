@@ -2,8 +2,8 @@
 /*
 ** A task: a coroutine with an owner.
 **
-** The task is a userdata; while it lives it is anchored by its coroutine, at index 1 of that
-** coroutine's stack, and the coroutine by a slot of the runtime's anchor table. The body runs
+** The task is a userdata. While it lives, it and its coroutine are anchored by one slot each in
+** two tables of the runtime. The body runs
 ** under a C base frame that calls it with lua_pcallk *inside* the coroutine, because Lua runs
 ** the to-be-closed variables of a coroutine that dies by an error only if something in it
 ** catches the error; there they may still wait, and the message handler sees the live stack.
@@ -44,20 +44,23 @@ struct ed_task {
   ed_link sibling;  /* in the owner's children */
   ed_link watchers; /* ed_watch, in order of arrival */
   ed_op *op;        /* what the task waits for; NULL: nothing, or taken away by a scope */
-  lua_State *co;    /* NULL once the task let go of its coroutine */
+  lua_State *co;    /* NULL once the task let go of its coroutine and slot */
   ed_loop *loop;
   ed_scope *scope;  /* innermost block */
   ed_scope root;    /* the body */
-  int slot;         /* of its coroutine, or of itself, in the anchor table */
-  int nargs;        /* of the first resume */
+  int slot;         /* of its coroutine and of itself, in the anchor tables */
+  int nargs;        /* of the first resume; later: failures of children before the body's */
   uint32_t id;
   uint16_t swallowed; /* cancellations delivered to this scope without its being left */
   uint8_t state;
   bool has_started;
   bool is_seen;     /* a script may hold this task: its userdata is not reused */
   bool is_joining;  /* waits for the children of its innermost scope */
-  bool is_packed;   /* the result is a table of several values */
+  uint8_t shape;    /* of the result: 0 none, 1 one value, 2 a table of several with n */
   bool is_killed;
+  bool is_held;     /* keep the slot when it ends: somebody will collect the result */
+  bool has_failed;  /* the body ended by an error or a cancellation */
+  uint8_t outcome;  /* ed_task_state to be, decided by the base frame */
 };
 
 static inline bool ed_task_has_ended (const ed_task *task) {
@@ -76,6 +79,9 @@ void ed_task_push (lua_State *L, ed_task *task);
 
 /* The task at 'arg', or an argument error. */
 ed_task *ed_task_check (lua_State *L, int arg);
+
+/* The running task, for functions that open blocks; raises where no task could wait. */
+ed_task *ed_task_current (lua_State *L);
 
 /* Make a waiting task ready. Does nothing to a task that is ready, runs or has ended. */
 void ed_task_wake (ed_task *task);
@@ -112,10 +118,33 @@ bool ed_scope_push_failure (lua_State *L, ed_scope *scope, int body, uint32_t or
 /* How many children of 'scope' have failed so far. */
 uint32_t ed_scope_failures (const ed_scope *scope);
 
-/* Release an ended task that was kept by a slot (a failed child, a member of a gather). */
-void ed_task_unanchor (lua_State *L, ed_task *task);
+/* Let go of an ended task that kept its slot (a failed child, a held member of a gather). */
+void ed_task_release (ed_task *task);
 
 /* The task's name into 'text': given by the script or made from its number. */
 void ed_task_name (lua_State *L, ed_task *task, char *text, size_t room);
+
+/* Cancel a task for 'why'; true if this was the first request. */
+bool ed_task_cancel (ed_task *task, ed_why why);
+
+/* The task failed and nobody can be told: config.on_error gets it. */
+void ed_task_report (ed_task *task);
+
+/* Tell config.on_error that 'task' keeps swallowing its cancellation. */
+void ed_task_warn_swallowed (lua_State *L, ed_task *task);
+
+/* The running task will not be resumed: it is killed when it is back in the scheduler. */
+int ed_task_give_up (lua_State *L, ed_task *task);
+
+/* Push one line about a task: name, state, what it waits for. */
+void ed_task_push_line (lua_State *L, ed_task *task);
+
+/* "ready", "waiting" ... */
+const char *ed_task_status (const ed_task *task);
+
+/* Throw away all spare coroutines beyond 'keep'. */
+void ed_task_trim (ed_loop *loop, uint32_t keep);
+
+void ed_open_task (lua_State *L, ed_loop *loop, int box);
 
 #endif

@@ -52,9 +52,19 @@ static long find_end_both_ways (
   return end;
 }
 
-static int parse (ed_http1_head *head, char *text, size_t len, bool is_request) {
-  return is_request ? ed_http1_parse_request(head, text, len)
-                    : ed_http1_parse_response(head, text, len, ED_HTTP1_ASKED);
+/* How the input is to be read, from its first byte. */
+typedef struct choice {
+  bool is_request;
+  ed_http1_asked asked;
+  size_t step;
+} choice;
+
+static int parse (ed_http1_head *head, char *text, size_t len, choice how) {
+  int code = how.is_request ? ed_http1_parse_request(head, text, len)
+                            : ed_http1_parse_response(head, text, len, how.asked);
+  must(ed_http1_error_text(code) != NULL && ed_http1_error_code(code) != NULL);
+  must(code == ED_HTTP1_OK || ed_http1_error_status(code) >= 400);
+  return code;
 }
 
 static void check_fields (const ed_http1_head *head, const char *text, size_t len) {
@@ -66,6 +76,8 @@ static void check_fields (const ed_http1_head *head, const char *text, size_t le
     must(at + 4 <= len);
     must(ed_http1_is_token(text + field->name.at, field->name.len));
     must(ed_http1_is_value(text + field->value.at, field->value.len));
+    if (ed_http1_is(text, field->value, "close"))
+      must(ed_http1_lists(text, field->value, "close"));
   }
 }
 
@@ -123,23 +135,23 @@ static void check_same (const ed_http1_head *a, const ed_http1_head *b) {
   }
 }
 
-static void check_head (char *text, size_t len, bool is_request) {
+static void check_head (char *text, size_t len, choice how) {
   ed_http1_field field[MAXFIELDS];
   ed_http1_field field_anew[MAXFIELDS];
   ed_http1_head head = {.field = field, .maxfields = MAXFIELDS};
   ed_http1_head anew = {.field = field_anew, .maxfields = MAXFIELDS};
   char *written;
   size_t n;
-  if (parse(&head, text, len, is_request) != ED_HTTP1_OK) return;
+  if (parse(&head, text, len, how) != ED_HTTP1_OK) return;
   check_fields(&head, text, len);
   check_framing(&head, text);
-  if (is_request) check_request(&head, text);
+  if (how.is_request) check_request(&head, text);
   written = malloc(2 * len);
   must(written != NULL);
-  n = write_anew(written, &head, text, is_request);
-  must(parse(&anew, written, n, is_request) == ED_HTTP1_OK);
+  n = write_anew(written, &head, text, how.is_request);
+  must(parse(&anew, written, n, how) == ED_HTTP1_OK);
   check_same(&head, &anew);
-  must(parse(&anew, text, len, is_request) == ED_HTTP1_OK);
+  must(parse(&anew, text, len, how) == ED_HTTP1_OK);
   check_same(&head, &anew);
   free(written);
 }
@@ -154,16 +166,18 @@ static void check_trailers (const char *text, size_t len) {
 }
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size) {
-  bool is_request;
   const char *text = (const char *)data + 1;
+  choice how;
   long end;
   char *copy;
   if (size == 0) return 0;
-  is_request = data[0] & 1;
-  end = find_end_both_ways(text, size - 1, 1 + (data[0] >> 1) % 97, is_request);
+  how.is_request = data[0] & 1;
+  how.asked = (ed_http1_asked)((data[0] >> 1) % 3);
+  how.step = 1 + (data[0] >> 1) % 97;
+  end = find_end_both_ways(text, size - 1, how.step, how.is_request);
   copy = copy_of(text, size - 1);
   check_trailers(copy, size - 1);
-  check_head(copy, end > 0 ? (size_t)end : size - 1, is_request);
+  check_head(copy, end > 0 ? (size_t)end : size - 1, how);
   free(copy);
   return 0;
 }

@@ -45,7 +45,9 @@ static void check_clean_parse (const ed_url *url, const char *text, size_t len) 
 
 static void check_parse (const char *text, size_t len) {
   ed_url url;
-  if (ed_url_parse(&url, text, len) != ED_URL_OK) return;
+  int code = ed_url_parse(&url, text, len);
+  must(ed_url_error_text(code) != NULL);
+  if (code != ED_URL_OK) return;
   must(url.host.len > 0 && url.port > 0);
   must(url.scheme.len + 3 <= url.host.at && url.userinfo.at <= url.host.at);
   must(url.userinfo.at + url.userinfo.len < url.host.at);

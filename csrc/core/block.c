@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** Blocks in function form (group, timeout, within, shield) and groups in a <close> variable.
+** The Lua stack of a block's C function is [result slot 1] function arguments..., so that
+** whatever is left from index 'first' on after the body is what the block returns.
+*/
+#include "core/block.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/class.h"
+#include "core/error.h"
+
+/* ---- opening and closing ---- */
+
+ed_block *ed_block_open (lua_State *L, ed_task *task, ed_block_verb verb, ed_scope_kind kind) {
+  ed_loop *loop = task->loop;
+  ed_block *block = ed_mem_new(&loop->mem, sizeof *block);
+  if (block == NULL) luaL_error(L, "not enough memory");
+  memset(block, 0, sizeof *block);
+  block->verb = (uint8_t)verb;
+  block->due = UINT64_MAX;
+  block->timer.kind = ED_TIMER_SCOPE;
+  ed_scope_push(&block->scope, task->scope, task, kind);
+  return block;
+}
+
+static void set_timer (ed_loop *loop, ed_block *block, uint64_t due) {
+  if (block->has_promise) loop->timers.promised--;
+  block->has_promise = false;
+  ed_heap_push(&loop->timers, &block->timer, due);
+}
+
+void ed_block_arm (lua_State *L, ed_block *block, uint64_t due) {
+  ed_loop *loop = block->scope.host->loop;
+  block->due = due;
+  if (due == UINT64_MAX) return;
+  if (!ed_heap_reserve(&loop->timers, &loop->mem)) luaL_error(L, "not enough memory");
+  set_timer(loop, block, due);
+}
+
+static void release_block (lua_State *L, ed_loop *loop, ed_block *block) {
+  ed_heap_remove(&loop->timers, &block->timer);
+  if (block->has_promise) loop->timers.promised--;
+  if (block->group != NULL) block->group->block = NULL;
+  ed_cancel_forget(L, loop, &block->scope);
+  ed_mem_free(&loop->mem, block, sizeof *block);
+}
+
+void ed_block_close (lua_State *L, ed_block *block) {
+  ed_loop *loop = block->scope.host->loop;
+  ed_scope_pop(&block->scope);
+  release_block(L, loop, block);
+}
+
+void ed_block_discard (lua_State *L, ed_block *block) {
+  ed_loop *loop = block->scope.host->loop;
+  ed_link *link;
+  while ((link = ed_list_shift(&block->scope.children)) != NULL)
+    ed_task_release(ED_OF(link, ed_task, sibling));
+  ed_scope_pop(&block->scope);
+  release_block(L, loop, block);
+}
+
+/* ---- time ---- */
+
+void ed_block_fire (ed_block *block) {
+  if (block->verb == ED_BLOCK_SHIELD)
+    ed_scope_expose(&block->scope);
+  else
+    ed_scope_cancel(&block->scope, ED_BY_TIMEOUT);
+}
+
+void ed_block_besieged (ed_scope *scope) {
+  ed_block *shield = ED_OF(scope, ed_block, scope);
+  ed_loop *loop = scope->host->loop;
+  if (!shield->has_promise || shield->timer.place != 0) return;
+  set_timer(loop, shield, ed_after(ed_loop_now(loop), shield->grace));
+}
+
+uint64_t ed_block_deadline (const ed_scope *from) {
+  uint64_t due = UINT64_MAX;
+  for (const ed_scope *at = from; at != NULL; at = at->parent) {
+    if (at->kind != ED_SCOPE_TASK && at->kind != ED_SCOPE_TOP) {
+      const ed_block *block = (const ed_block *)at;
+      if (block->due < due) due = block->due;
+    }
+    if (at->kind == ED_SCOPE_SHIELD) break;
+  }
+  return due;
+}
+
+/* ---- the end of a block ---- */
+
+/* The timeout that a block raises; what its body left as an error may refer to it. */
+static void push_timeout (lua_State *L) {
+  ed_error_push(L, "timeout", NULL, "timeout", NULL, "the block did not end in time");
+}
+
+/* An error of clean-up that replaces a timeout keeps it as its cause. */
+static void add_cause (lua_State *L, const ed_block *block) {
+  if (block->scope.why != ED_BY_TIMEOUT || !ed_error_is(L, -1)) return;
+  if (lua_getfield(L, -1, "cause") == LUA_TNIL) {
+    push_timeout(L);
+    lua_setfield(L, -3, "cause");
+  }
+  lua_pop(L, 1);
+}
+
+/* Close the block and raise the value at the top. */
+static int leave_raising (lua_State *L, ed_block *block) {
+  ed_block_close(L, block);
+  return lua_error(L);
+}
+
+/* The block's own cancellation ends here. */
+static int absorb (lua_State *L, ed_block *block, int first) {
+  ed_why why = block->scope.why;
+  ed_block_verb verb = block->verb;
+  bool has_failed = block->has_failed;
+  ed_block_close(L, block);
+  if (why == ED_BY_TIMEOUT && verb == ED_BLOCK_WITHIN) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  if (why == ED_BY_TIMEOUT) {
+    push_timeout(L);
+    return lua_error(L);
+  }
+  return has_failed ? 0 : lua_gettop(L) - first + 1;
+}
+
+/* All children have ended; the body's results or its error lie on the stack. */
+static int leave (lua_State *L, ed_block *block, int first) {
+  ed_scope *scope = &block->scope;
+  ed_loop *loop = scope->host->loop;
+  int body = lua_gettop(L);
+  ed_scope *owner = block->has_failed ? ed_cancel_owner(L, loop, scope, body) : NULL;
+  if (ed_scope_push_failure(L, scope, block->has_failed && !owner ? body : 0, block->order)) {
+    add_cause(L, block);
+    return leave_raising(L, block);
+  }
+  if (!block->has_failed && block->has_joined) owner = scope->cause;
+  if (owner == scope) return absorb(L, block, first);
+  if (owner == NULL) {
+    ed_block_close(L, block);
+    return lua_gettop(L) - first + 1;
+  }
+  if (!block->has_failed) ed_cancel_push(L, loop, owner);
+  return leave_raising(L, block);
+}
+
+static int first_result (const ed_block *block) {
+  return block->verb == ED_BLOCK_WITHIN ? 1 : 2;
+}
+
+static int joined_k (lua_State *L, int status, lua_KContext ctx) {
+  ed_block *block = (ed_block *)ctx;
+  (void)status;
+  if (block->scope.live > 0) return ed_task_join_children(L, &block->scope, ctx, joined_k);
+  return leave(L, block, first_result(block));
+}
+
+static int body_k (lua_State *L, int status, lua_KContext ctx) {
+  ed_block *block = (ed_block *)ctx;
+  ed_scope *scope = &block->scope;
+  block->has_failed = status != LUA_OK && status != LUA_YIELD;
+  block->order = block->has_failed ? ed_scope_failures(scope) : 0;
+  if (block->has_failed && scope->live > 0 &&
+      ed_cancel_owner(L, scope->host->loop, scope, -1) == NULL)
+    ed_scope_cancel(scope, ED_BY_FAILURE);
+  if (scope->host->scope != scope) ed_block_abandon_inner(L, scope);
+  block->has_joined = scope->live > 0;
+  return joined_k(L, LUA_OK, ctx);
+}
+
+void ed_block_abandon_inner (lua_State *L, ed_scope *scope) {
+  while (scope->host->scope != scope) {
+    ed_scope *inner = scope->host->scope;
+    ed_scope_cancel(inner, ED_BY_END);
+    while (!ed_list_is_empty(&inner->children)) { /* the block around takes the children */
+      ed_link *link = ed_list_shift(&inner->children);
+      ed_task *child = ED_OF(link, ed_task, sibling);
+      ed_list_append(&scope->children, link);
+      child->root.parent = scope;
+      if (!ed_task_has_ended(child)) scope->live++;
+    }
+    ed_block_discard(L, (ed_block *)inner);
+  }
+}
+
+/* Run the function below 'nargs' arguments in 'block'. */
+static int run_body (lua_State *L, ed_block *block, int nargs) {
+  int status = lua_pcallk(L, nargs, LUA_MULTRET, 0, (lua_KContext)block, body_k);
+  return body_k(L, status, (lua_KContext)block);
+}
+
+/* ---- Lua: timeout, within, shield, group ---- */
+
+static uint64_t check_duration (lua_State *L, int arg) {
+  return ed_opt_seconds(L, arg, UINT64_MAX);
+}
+
+static int run_timed (lua_State *L, ed_block_verb verb) {
+  uint64_t ns = check_duration(L, 1);
+  ed_task *task;
+  ed_block *block;
+  ed_check_callable(L, 2);
+  task = ed_task_current(L);
+  block = ed_block_open(L, task, verb, ED_SCOPE_BLOCK);
+  if (ns != UINT64_MAX) ed_block_arm(L, block, ed_after(ed_loop_now(task->loop), ns));
+  if (ns == 0) ed_scope_cancel(&block->scope, ED_BY_TIMEOUT);
+  if (verb == ED_BLOCK_WITHIN) {
+    lua_pushboolean(L, 1);
+    lua_replace(L, 1);
+  }
+  return run_body(L, block, lua_gettop(L) - 2);
+}
+
+/*
+** eddy.timeout(seconds, fn, ...) --> results of fn
+** Awaits. Past 'seconds' (nil or math.huge: never) the block is cancelled; when its clean-up
+** has ended an error of kind "timeout" is raised.
+*/
+static int l_timeout (lua_State *L) { return run_timed(L, ED_BLOCK_TIMEOUT); }
+
+/*
+** eddy.within(seconds, fn, ...) --> true, results of fn | false
+** Awaits. As timeout, but says false instead of raising.
+*/
+static int l_within (lua_State *L) { return run_timed(L, ED_BLOCK_WITHIN); }
+
+/*
+** eddy.shield(seconds, fn, ...) --> results of fn
+** Awaits. Outer cancellations and deadlines wait, for at most 'seconds' from the first one
+** (math.huge: until the block ends).
+*/
+static int l_shield (lua_State *L) {
+  uint64_t ns = ed_check_seconds(L, 1);
+  ed_task *task;
+  ed_block *block;
+  ed_check_callable(L, 2);
+  task = ed_task_current(L);
+  if (ns != UINT64_MAX && !ed_heap_reserve(&task->loop->timers, &task->loop->mem))
+    return luaL_error(L, "not enough memory");
+  block = ed_block_open(L, task, ED_BLOCK_SHIELD, ED_SCOPE_SHIELD);
+  block->grace = ns;
+  block->has_promise = ns != UINT64_MAX;
+  if (block->has_promise) task->loop->timers.promised++;
+  if (ed_scope_is_besieged(&block->scope)) ed_block_besieged(&block->scope);
+  return run_body(L, block, lua_gettop(L) - 2);
+}
+
+static ed_group *push_group (lua_State *L, ed_task *task, ed_scope_kind kind) {
+  ed_group *group = ed_class_push(L, task->loop, ED_CLASS_GROUP, sizeof *group, 0);
+  group->block = ed_block_open(L, task, ED_BLOCK_GROUP, kind);
+  group->block->group = group;
+  return group;
+}
+
+/*
+** eddy.group(fn) --> results of fn;  local g <close> = eddy.group()
+** Awaits (at the block's end): the block ends when all tasks spawned into it have. The first
+** failure cancels the rest and is raised then.
+*/
+static int l_group (lua_State *L) {
+  ed_group *group;
+  if (lua_isnoneornil(L, 1)) {
+    push_group(L, ed_task_current(L), ED_SCOPE_GROUP);
+    return 1;
+  }
+  ed_check_callable(L, 1);
+  lua_settop(L, 1);
+  group = push_group(L, ed_task_current(L), ED_SCOPE_BLOCK);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  lua_remove(L, 1); /* leaves: group, function, group */
+  return run_body(L, group->block, 1);
+}
+
+static ed_block *check_open (lua_State *L) {
+  ed_group *group = ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_GROUP);
+  if (group->block == NULL) luaL_error(L, "the group has ended");
+  return group->block;
+}
+
+/*
+** group:spawn(fn, ...) --> Task
+** Starts at the spawner's next wait. Raises when the group has ended.
+*/
+static int l_group_spawn (lua_State *L) {
+  ed_block *block = check_open(L);
+  ed_check_callable(L, 2);
+  ed_task_push(L, ed_task_spawn(L, ed_loop_of(L), &block->scope, lua_gettop(L) - 2, true));
+  return 1;
+}
+
+/*
+** group:cancel([reason])
+** Cancels the members and, in the function form, the body; the block then ends normally.
+*/
+static int l_group_cancel (lua_State *L) {
+  ed_block *block = check_open(L);
+  if (block->scope.why == ED_NOT_CANCELLED && !lua_isnoneornil(L, 2)) {
+    lua_settop(L, 2);
+    ed_cancel_reason(L, ed_loop_of(L), &block->scope);
+  }
+  ed_scope_cancel(&block->scope, ED_BY_USER);
+  return 0;
+}
+
+/* ---- the <close> form ---- */
+
+static int close_joined_k (lua_State *L, int status, lua_KContext ctx) {
+  ed_block *block = (ed_block *)ctx;
+  ed_scope *scope = &block->scope;
+  ed_loop *loop = scope->host->loop;
+  ed_scope *owner;
+  (void)status;
+  if (scope->live > 0) return ed_task_join_children(L, scope, ctx, close_joined_k);
+  owner = block->has_failed ? ed_cancel_owner(L, loop, scope, 2) : NULL;
+  if (ed_scope_push_failure(L, scope, block->has_failed && !owner ? 2 : 0, block->order))
+    return leave_raising(L, block);
+  owner = block->has_joined && !block->has_failed ? scope->cause : NULL;
+  if (owner != NULL && owner != scope) {
+    ed_cancel_push(L, loop, owner);
+    return leave_raising(L, block);
+  }
+  ed_block_close(L, block);
+  return 0;
+}
+
+/*
+** group.__close(group, err)
+** Awaits the members; a failure of theirs is raised, in the place of a cancellation of ours.
+*/
+static int l_group_close (lua_State *L) {
+  ed_group *group = ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_GROUP);
+  ed_block *block = group->block;
+  ed_task *task = ed_loop_of(L)->current;
+  lua_settop(L, 2);
+  if (block == NULL || task == NULL || task->is_killed) return 0;
+  if (task->scope != &block->scope)
+    return luaL_error(L, "group closed out of order: another block is still open inside it");
+  block->has_failed = !lua_isnil(L, 2);
+  block->order = ed_scope_failures(&block->scope);
+  if (block->has_failed && ed_cancel_owner(L, task->loop, &block->scope, 2) == NULL)
+    ed_scope_cancel(&block->scope, ED_BY_FAILURE);
+  block->has_joined = block->scope.live > 0;
+  return close_joined_k(L, LUA_OK, (lua_KContext)block);
+}
+
+static int l_group_tostring (lua_State *L) {
+  ed_group *group = ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_GROUP);
+  if (group->block == NULL)
+    lua_pushliteral(L, "eddy.group (ended)");
+  else
+    lua_pushfstring(L, "eddy.group (%d alive)", (int)group->block->scope.live);
+  return 1;
+}
+
+/*
+** eddy.deadline() --> time on eddy.now's clock, or math.huge
+*/
+static int l_deadline (lua_State *L) {
+  ed_task *task = ed_loop_of(L)->current;
+  uint64_t due = task != NULL ? ed_block_deadline(task->scope) : UINT64_MAX;
+  lua_pushnumber(L, due == UINT64_MAX ? HUGE_VAL : (lua_Number)due / 1e9);
+  return 1;
+}
+
+/*
+** eddy.remaining() --> seconds until the deadline (0 when past), or math.huge
+*/
+static int l_remaining (lua_State *L) {
+  ed_loop *loop = ed_loop_of(L);
+  uint64_t due = loop->current ? ed_block_deadline(loop->current->scope) : UINT64_MAX;
+  uint64_t now = ed_loop_now(loop);
+  lua_Number left = due <= now ? 0 : (lua_Number)(due - now) / 1e9;
+  lua_pushnumber(L, due == UINT64_MAX ? HUGE_VAL : left);
+  return 1;
+}
+
+/*
+** eddy.cancelled() --> boolean
+** Would the next wait raise a cancellation?
+*/
+static int l_cancelled (lua_State *L) {
+  ed_task *task = ed_loop_of(L)->current;
+  lua_pushboolean(L, task != NULL && task->scope->cause != NULL);
+  return 1;
+}
+
+static const luaL_Reg functions[] = {
+  {"timeout", l_timeout},     {"within", l_within},       {"shield", l_shield},
+  {"group", l_group},         {"deadline", l_deadline},   {"remaining", l_remaining},
+  {"cancelled", l_cancelled}, {NULL, NULL},
+};
+
+static const luaL_Reg group_methods[] = {
+  {"spawn", l_group_spawn},
+  {"cancel", l_group_cancel},
+  {NULL, NULL},
+};
+
+static const luaL_Reg group_meta[] = {
+  {"__close", l_group_close},
+  {"__tostring", l_group_tostring},
+  {NULL, NULL},
+};
+
+void ed_open_block (lua_State *L, ed_loop *loop, int box) {
+  ed_class_new(L, loop, ED_CLASS_GROUP, "eddy.Group", group_methods, group_meta, box);
+  ed_setfuncs(L, functions, box);
+}

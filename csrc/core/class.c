@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** Classes of userdata and argument reading. Metatables are kept by registry reference, so that
+** pushing one costs an array access, and by address, so that checking one costs a compare.
+*/
+#include "core/class.h"
+
+#include <math.h>
+#include <string.h>
+
+void ed_setfuncs (lua_State *L, const luaL_Reg *reg, int box) {
+  box = lua_absindex(L, box);
+  lua_pushvalue(L, box);
+  luaL_setfuncs(L, reg, 1);
+}
+
+void ed_class_new (lua_State *L, ed_loop *loop, ed_class id, const char *name,
+                   const luaL_Reg *methods, const luaL_Reg *meta, int box) {
+  box = lua_absindex(L, box);
+  lua_newtable(L);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
+  lua_pushboolean(L, 0);
+  lua_setfield(L, -2, "__metatable");
+  if (methods != NULL) {
+    lua_newtable(L);
+    ed_setfuncs(L, methods, box);
+    lua_setfield(L, -2, "__index");
+  }
+  ed_setfuncs(L, meta, box);
+  loop->class[id] = lua_topointer(L, -1);
+  loop->metatable[id] = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void *ed_class_push (lua_State *L, ed_loop *loop, ed_class id, size_t size, int nuv) {
+  void *object = lua_newuserdatauv(L, size, nuv);
+  memset(object, 0, size);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->metatable[id]);
+  lua_setmetatable(L, -2);
+  return object;
+}
+
+void *ed_class_test (lua_State *L, ed_loop *loop, int arg, ed_class id) {
+  void *object = lua_touserdata(L, arg);
+  const void *metatable;
+  if (object == NULL || !lua_getmetatable(L, arg)) return NULL;
+  metatable = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  return metatable == loop->class[id] ? object : NULL;
+}
+
+static const char *class_name (lua_State *L, ed_loop *loop, ed_class id) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->metatable[id]);
+  lua_getfield(L, -1, "__name");
+  return lua_tostring(L, -1);
+}
+
+void *ed_class_check (lua_State *L, ed_loop *loop, int arg, ed_class id) {
+  void *object = ed_class_test(L, loop, arg, id);
+  if (object == NULL) luaL_typeerror(L, arg, class_name(L, loop, id));
+  return object;
+}
+
+uint64_t ed_check_seconds (lua_State *L, int arg) {
+  lua_Number seconds = luaL_checknumber(L, arg);
+  luaL_argcheck(L, !isnan(seconds), arg, "number expected, got NaN");
+  if (seconds <= 0) return 0;
+  if (seconds >= 9e9) return UINT64_MAX;
+  return (uint64_t)ceil(seconds * 1e9);
+}
+
+uint64_t ed_opt_seconds (lua_State *L, int arg, uint64_t otherwise) {
+  return lua_isnoneornil(L, arg) ? otherwise : ed_check_seconds(L, arg);
+}
+
+void ed_check_callable (lua_State *L, int arg) {
+  if (lua_isfunction(L, arg)) return;
+  if (luaL_getmetafield(L, arg, "__call") == LUA_TNIL) luaL_typeerror(L, arg, "function");
+  lua_pop(L, 1);
+}

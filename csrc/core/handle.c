@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** libuv handles with two owners. The close callback is libuv's last word about a handle; until
+** then the block stays, whoever has lost interest.
+*/
+#include "core/handle.h"
+
+void ed_handle_init (ed_handle *handle, ed_loop *loop, void (*closing) (ed_handle *),
+                     void (*drop) (ed_handle *)) {
+  ed_list_init(&handle->link);
+  handle->loop = loop;
+  handle->closing = closing;
+  handle->drop = drop;
+  handle->has_box = true;
+  handle->has_engine = handle->is_closing = false;
+}
+
+void ed_handle_opened (ed_handle *handle) {
+  handle->has_engine = true;
+  handle->uv.any.data = handle;
+  ed_list_append(&handle->loop->handles, &handle->link);
+  handle->loop->nhandles++;
+}
+
+static void drop_if_free (ed_handle *handle) {
+  if (!handle->has_box && !handle->has_engine) handle->drop(handle);
+}
+
+static void on_closed (uv_handle_t *uv) {
+  ed_handle *handle = uv->data;
+  handle->has_engine = false;
+  handle->loop->nhandles--;
+  handle->loop->progress++;
+  ed_list_remove(&handle->link);
+  drop_if_free(handle);
+}
+
+void ed_handle_close (ed_handle *handle) {
+  if (handle->is_closing) return;
+  handle->is_closing = true;
+  if (handle->closing != NULL) handle->closing(handle);
+  if (handle->has_engine) uv_close(&handle->uv.any, on_closed);
+}
+
+void ed_handle_unbox (ed_handle *handle) {
+  if (!handle->has_box) return;
+  ed_handle_close(handle);
+  handle->has_box = false;
+  drop_if_free(handle);
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** The life of the runtime and the turn of the loop.
+**
+** Why the turn is as it is: one uv_run costs as much as four task switches, so the ready list
+** is drained first, for at most a slice of time, and I/O is looked at between slices. Looking
+** at the clock costs half a switch, so it is done once in a batch of resumes.
+**
+** The way down, in order: tasks are killed (their '<close>' variables run while everything
+** they refer to still works), then handles are closed, then libuv runs until it has let go of
+** all of them, then its loop is closed. A thread of the pool that does not come back within the
+** grace makes us leave the loop behind: a small leak instead of a write into freed memory.
+*/
+#include "core/loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/block.h"
+#include "core/handle.h"
+
+const char ed_box_key = 0;
+
+enum {
+  BATCH = 32,               /* resumes between two looks at the clock */
+  DRAIN_NS = 1000000000     /* how long we wait for libuv to let go at the end */
+};
+
+static const uint64_t slice_ns = 200000;         /* of resuming between two looks at I/O */
+static const uint64_t far_away_ms = 3600 * 1000; /* an alarm that only keeps libuv waiting */
+
+int ed_loop_gone (lua_State *L) { return luaL_error(L, "eddy is closed"); }
+
+/* ---- birth ---- */
+
+static int new_table_ref (lua_State *L, const char *mode) {
+  lua_newtable(L);
+  if (mode != NULL) {
+    lua_newtable(L);
+    lua_pushstring(L, mode);
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+  }
+  return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static void init_lists (ed_loop *loop) {
+  ed_list_init(&loop->ready);
+  ed_list_init(&loop->handles);
+  ed_scope_push(&loop->top, NULL, NULL, ED_SCOPE_TOP);
+}
+
+static void init_tables (lua_State *L, ed_loop *loop) {
+  loop->anchors = new_table_ref(L, NULL);
+  loop->tasks = new_table_ref(L, NULL);
+  loop->cancels = new_table_ref(L, NULL);
+  loop->reasons = new_table_ref(L, NULL);
+  loop->tracebacks = new_table_ref(L, "k");
+  loop->names = new_table_ref(L, "k");
+  loop->config = new_table_ref(L, NULL);
+}
+
+static int box_gc (lua_State *L) {
+  ed_loop_close(L, lua_touserdata(L, 1));
+  return 0;
+}
+
+ed_loop *ed_loop_new (lua_State *L) {
+  ed_box *box = lua_newuserdatauv(L, sizeof *box, 0);
+  box->loop = NULL;
+  lua_newtable(L);
+  lua_pushcfunction(L, box_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  box->loop = calloc(1, sizeof *box->loop);
+  if (box->loop == NULL) luaL_error(L, "not enough memory");
+  box->loop->L = L;
+  init_lists(box->loop);
+  init_tables(L, box->loop);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &ed_box_key);
+  return box->loop;
+}
+
+int ed_loop_start (ed_loop *loop) {
+  int status;
+  if (loop->uv != NULL) return 0;
+  if ((status = uv_loop_init(&loop->own)) < 0) return status;
+  loop->uv = &loop->own;
+  loop->own.data = loop;
+  uv_timer_init(loop->uv, &loop->alarm);
+  loop->alarm_due = UINT64_MAX;
+  loop->now = ed_loop_now(loop);
+  return 0;
+}
+
+uv_loop_t *ed_loop_uv (lua_State *L) {
+  ed_loop *loop = ed_loop_of(L);
+  if (!loop->is_running) luaL_error(L, "the loop does not run: call this inside eddy.run");
+  return loop->uv;
+}
+
+/* ---- memory shared by the engines ---- */
+
+char *ed_loop_read_buffer (ed_loop *loop) {
+  if (loop->read_buffer == NULL) loop->read_buffer = ed_mem_new(&loop->mem, ED_READ_ROOM);
+  return loop->read_buffer;
+}
+
+void *ed_loop_calloc (ed_loop *loop, size_t size) {
+  void *block = ed_mem_new(&loop->mem, size);
+  return block != NULL ? memset(block, 0, size) : NULL;
+}
+
+/* ---- time ---- */
+
+uint64_t ed_loop_now (ed_loop *loop) { return loop->is_manual ? loop->clock : uv_hrtime(); }
+
+static void on_alarm (uv_timer_t *alarm) { ((ed_loop *)alarm->loop->data)->alarm_due = UINT64_MAX; }
+
+static void set_alarm (ed_loop *loop, uint64_t due, uint64_t ms) {
+  if (due >= loop->alarm_due && loop->alarm_due != UINT64_MAX) return; /* it wakes us earlier */
+  uv_update_time(loop->uv);
+  if (uv_timer_start(&loop->alarm, on_alarm, ms, 0) == 0) loop->alarm_due = due;
+}
+
+/* Before libuv may block: at the latest it wakes us for the first timer. */
+static void arm_alarm (ed_loop *loop) {
+  uint64_t due = loop->is_manual ? UINT64_MAX : ed_heap_due(&loop->timers);
+  uint64_t now = ed_loop_now(loop);
+  uint64_t ns = due > now ? due - now : 0;
+  uint64_t ms = ns / 1000000 + (ns % 1000000 != 0);
+  if (due == UINT64_MAX) due = UINT64_MAX - 1;
+  set_alarm(loop, due, ms < far_away_ms ? ms : far_away_ms);
+}
+
+static void fire (ed_timer *timer) {
+  if (timer->kind == ED_TIMER_SCOPE)
+    ed_block_fire(ED_OF(timer, ed_block, timer));
+  else
+    ed_sleep_fire(timer);
+}
+
+static void fire_timers (ed_loop *loop) {
+  loop->now = ed_loop_now(loop);
+  while (ed_heap_due(&loop->timers) <= loop->now) {
+    ed_timer *timer = loop->timers.entry[0].timer;
+    ed_heap_remove(&loop->timers, timer);
+    fire(timer);
+  }
+}
+
+/* A manual clock jumps to the next timer when nothing else can happen first. */
+static void jump (ed_loop *loop) {
+  if (loop->is_manual && loop->njobs == 0 && loop->timers.count > 0)
+    if (loop->clock < ed_heap_due(&loop->timers)) loop->clock = ed_heap_due(&loop->timers);
+}
+
+/* ---- the turn ---- */
+
+static void run_ready (ed_loop *loop) {
+  uint64_t end = loop->now + slice_ns;
+  for (int left = BATCH; !ed_list_is_empty(&loop->ready);) {
+    ed_task *task = ED_OF(loop->ready.next, ed_task, ready);
+    ed_list_remove(&task->ready);
+    loop->luck = ED_LUCK;
+    ed_task_resume(loop, task);
+    if (--left > 0) continue;
+    left = BATCH;
+    loop->now = uv_hrtime();
+    if (loop->now >= end) break;
+  }
+}
+
+/* Two empty looks, because one may have moved bytes without waking anybody yet. */
+static bool look_finds_nothing (ed_loop *loop) {
+  for (int looks = 0; looks < 2; looks++) {
+    uint32_t before = loop->progress;
+    uv_run(loop->uv, UV_RUN_NOWAIT);
+    if (!ed_list_is_empty(&loop->ready) || loop->progress != before) return false;
+  }
+  return true;
+}
+
+static void wait_for_events (ed_loop *loop) {
+  if (loop->is_manual) {
+    if (!look_finds_nothing(loop)) return;
+    if (loop->timers.count > 0 && loop->njobs == 0) {
+      jump(loop);
+      return;
+    }
+  }
+  arm_alarm(loop);
+  uv_run(loop->uv, UV_RUN_ONCE);
+}
+
+void ed_loop_turn (ed_loop *loop, bool may_block) {
+  if (may_block && ed_list_is_empty(&loop->ready))
+    wait_for_events(loop);
+  else
+    uv_run(loop->uv, UV_RUN_NOWAIT);
+  fire_timers(loop);
+  run_ready(loop);
+}
+
+bool ed_loop_is_stuck (const ed_loop *loop) {
+  return ed_list_is_empty(&loop->ready) && loop->timers.count == 0 && loop->nexternal == 0;
+}
+
+/* ---- the way down ---- */
+
+static void kill_all (ed_loop *loop) {
+  while (!ed_list_is_empty(&loop->top.children)) {
+    ed_link *first = loop->top.children.next;
+    ed_task *task = ED_OF(first, ed_task, sibling);
+    task->is_held = false;
+    if (!ed_task_has_ended(task)) ed_task_kill(task);
+    if (loop->top.children.next == first) ed_list_remove(first);
+  }
+}
+
+static void close_handles (ed_loop *loop) {
+  ed_link *at = loop->handles.next;
+  while (at != &loop->handles) {
+    ed_link *next = at->next;
+    ed_handle_close(ED_OF(at, ed_handle, link));
+    at = next;
+  }
+}
+
+/* Turn libuv until it holds nothing of ours, at most for the grace. */
+static void let_uv_finish (ed_loop *loop) {
+  uint64_t end = uv_hrtime() + DRAIN_NS;
+  while ((loop->nhandles > 0 || loop->njobs > 0) && uv_hrtime() < end) {
+    uv_update_time(loop->uv);
+    uv_timer_start(&loop->alarm, on_alarm, 20, 0);
+    uv_run(loop->uv, UV_RUN_ONCE);
+  }
+  uv_timer_stop(&loop->alarm);
+  loop->alarm_due = UINT64_MAX;
+}
+
+void ed_loop_drain (lua_State *L, ed_loop *loop) {
+  lua_State *before = loop->L;
+  if (loop->uv == NULL) return;
+  loop->L = L;
+  loop->is_closing = true;
+  kill_all(loop);
+  close_handles(loop);
+  let_uv_finish(loop);
+  ed_mem_free(&loop->mem, loop->read_buffer, ED_READ_ROOM);
+  loop->read_buffer = NULL;
+  loop->is_closing = false;
+  loop->L = before;
+}
+
+static bool close_uv (ed_loop *loop) {
+  if (loop->uv != &loop->own) return true;
+  uv_close((uv_handle_t *)&loop->alarm, NULL);
+  uv_run(loop->uv, UV_RUN_NOWAIT);
+  return uv_loop_close(loop->uv) == 0;
+}
+
+void ed_loop_close (lua_State *L, ed_box *box) {
+  ed_loop *loop = box->loop;
+  if (loop == NULL) return;
+  ed_loop_drain(L, loop);
+  loop->is_closing = true;
+  if (loop->uv != NULL && !close_uv(loop)) loop->is_left_behind = true;
+  box->loop = NULL;
+  if (loop->is_left_behind) {
+    lua_warning(L, "eddy: a thread of the pool is still busy; its loop is left behind", 0);
+    return;
+  }
+  ed_mem_free(&loop->mem, loop->spare, loop->spare_room * sizeof *loop->spare);
+  ed_heap_free(&loop->timers, &loop->mem);
+  if (loop->free_resolver != NULL) loop->free_resolver(loop);
+  ed_mem_trim(&loop->mem);
+  free(loop);
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** Awaitable operations: birth at a checkpoint, parking, the two owners, and giving up. See
+** op.h for the idiom. The order of a checkpoint matters: impossible waits raise first, then a
+** cancelled scope takes the task through the scheduler once and raises, and only then may an
+** engine be started; so nothing has happened yet when a wait is refused.
+*/
+#include "core/op.h"
+
+#include <string.h>
+
+#include "core/error.h"
+#include "core/loop.h"
+#include "core/task.h"
+
+enum {
+  LUCK_LOOK = 32 /* immediate answers between two looks at the clock */
+};
+
+static const uint64_t slice_ns = 2000000; /* of immediate answers before others get a turn */
+
+/* Push the name of the function at the top (popped) if a loaded library has it; else "?". */
+static const char *library_name (lua_State *L) {
+  int function = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (lua_pushnil(L); lua_next(L, function + 1); lua_settop(L, function + 2)) {
+    if (!lua_istable(L, -1)) continue;
+    for (lua_pushnil(L); lua_next(L, function + 3); lua_pop(L, 1))
+      if (lua_rawequal(L, -1, function) && lua_type(L, -2) == LUA_TSTRING)
+        return lua_tostring(L, -2);
+  }
+  return "?";
+}
+
+/* The name of the function that 'at' describes, as a script writer knows it. */
+static const char *function_name (lua_State *L, lua_Debug *at) {
+  if (at->name != NULL && *at->namewhat != '\0') return at->name;
+  lua_getinfo(L, "f", at);
+  return library_name(L);
+}
+
+/* Name the C function between the task's coroutine and us that cannot be suspended. */
+static int raise_blocked (lua_State *L) {
+  lua_Debug at;
+  for (int level = 1; lua_getstack(L, level, &at); level++) {
+    lua_getinfo(L, "nS", &at);
+    if (strcmp(at.namewhat, "metamethod") == 0 && at.name && strstr(at.name, "gc") != NULL)
+      return luaL_error(L, "cannot await in a finalizer");
+    if (*at.what == 'C')
+      return luaL_error(L, "cannot await inside '%s' (a C function that cannot be suspended)",
+                        function_name(L, &at));
+  }
+  return luaL_error(L, "cannot await here (inside C code that cannot be suspended)");
+}
+
+static int raise_impossible (lua_State *L, ed_loop *loop) {
+  if (loop->is_closing) return luaL_error(L, "cannot await: task is being killed");
+  if (loop->current == NULL)
+    return luaL_error(L, "cannot await outside a task; use eddy.run");
+  if (loop->current->is_killed) return luaL_error(L, "cannot await: task is being killed");
+  if (!lua_isyieldable(L)) return raise_blocked(L);
+  return luaL_error(L, "cannot await inside a plain coroutine; use a task (eddy.spawn)");
+}
+
+/* After the pass through the scheduler that every cancelled checkpoint makes. */
+static int cancelled_k (lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  return ed_cancel_raise(L, ed_loop_of(L)->current);
+}
+
+static int pass_and_raise (lua_State *L, ed_task *task) {
+  ed_list_append(&task->loop->ready, &task->ready);
+  task->state = ED_TASK_READY;
+  return lua_yieldk(L, 0, 0, cancelled_k);
+}
+
+ed_task *ed_checkpoint (lua_State *L) {
+  ed_loop *loop = ed_loop_of(L);
+  ed_task *task = loop->current;
+  if (task == NULL || task->co != L || task->is_killed || !lua_isyieldable(L))
+    raise_impossible(L, loop);
+  if (task->scope->cause != NULL) pass_and_raise(L, task);
+  return task;
+}
+
+bool ed_spend (ed_loop *loop) {
+  if (--loop->luck <= 0) return false;
+  return loop->luck % LUCK_LOOK != 0 || ed_loop_now(loop) - loop->now < slice_ns;
+}
+
+static int yielded_k (lua_State *L, int status, lua_KContext n) {
+  (void)L, (void)status;
+  return (int)n;
+}
+
+int ed_yield_with (lua_State *L, ed_task *task, int n) {
+  ed_list_append(&task->loop->ready, &task->ready);
+  task->state = ED_TASK_READY;
+  return lua_yieldk(L, 0, n, yielded_k);
+}
+
+void *ed_op_new_for (lua_State *L, ed_task *task, const ed_optype *type, size_t size) {
+  ed_loop *loop = task->loop;
+  ed_op *op;
+  if (task->op != NULL) ed_op_abandon(task); /* its 'finish' had raised */
+  size = (size + ED_MEM_STEP - 1) / ED_MEM_STEP * ED_MEM_STEP;
+  op = ed_mem_new(&loop->mem, size);
+  if (op == NULL) luaL_error(L, "not enough memory");
+  memset(op, 0, size);
+  op->size = (uint8_t)(size / ED_MEM_STEP);
+  ed_op_adopt(loop, task, type, op);
+  return op;
+}
+
+void ed_op_adopt (ed_loop *loop, ed_task *task, const ed_optype *type, ed_op *op) {
+  if (task->op != NULL) ed_op_abandon(task);
+  op->type = type;
+  op->task = task;
+  op->loop = loop;
+  op->status = 0;
+  op->owners = ED_WAITER;
+  op->done = op->asked = false;
+  task->op = op;
+  loop->nops++;
+}
+
+void *ed_op_new (lua_State *L, const ed_optype *type, size_t size) {
+  return ed_op_new_for(L, ed_checkpoint(L), type, size);
+}
+
+void ed_op_free (ed_op *op) {
+  ed_mem_free(&op->loop->mem, op, (size_t)op->size * ED_MEM_STEP);
+}
+
+void ed_drop_plain (ed_op *op) { ed_op_free(op); }
+
+int ed_finish_true (lua_State *L, ed_op *op) {
+  (void)op;
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static void let_go (ed_op *op, unsigned owner) {
+  op->owners &= (uint8_t)~owner;
+  if (op->owners != 0) return;
+  op->loop->nops--;
+  op->type->drop(op);
+}
+
+/* Only operations that something outside can complete keep a run from being a deadlock. */
+static void count_pending (ed_op *op, int change) {
+  if (!op->type->is_internal) op->loop->nexternal += (uint32_t)change;
+}
+
+/* The waiter's share, after the answer, after a cancel, or when its task ends. */
+static void waiter_leaves (ed_task *task, ed_op *op) {
+  if ((op->owners & ED_ENGINE) && !op->done) count_pending(op, -1); /* it can wake nobody */
+  task->op = NULL;
+  op->task = NULL;
+  let_go(op, ED_WAITER);
+}
+
+void ed_op_abandon (ed_task *task) {
+  ed_op *op = task->op;
+  if (op == NULL) return;
+  if ((op->owners & ED_ENGINE) && !op->done && !op->asked) {
+    op->asked = true;
+    op->type->cancel(op);
+  }
+  waiter_leaves(task, op);
+}
+
+void ed_op_done (ed_op *op, int status) {
+  ed_task *task = op->task;
+  if (op->done) return;
+  op->done = true;
+  op->status = status;
+  op->loop->progress++;
+  if (task == NULL) return;
+  if (op->owners & ED_ENGINE) count_pending(op, -1);
+  ed_task_wake(task);
+}
+
+void ed_op_release (ed_op *op) {
+  if (!op->done && (op->owners & ED_ENGINE)) {
+    if (op->task != NULL) count_pending(op, -1);
+    op->done = true;
+  }
+  let_go(op, ED_ENGINE);
+}
+
+void ed_op_complete (ed_op *op, int status) {
+  if (!(op->owners & ED_ENGINE)) { /* answered before ed_await: nobody is parked yet */
+    op->done = true;
+    op->status = status;
+    return;
+  }
+  ed_op_done(op, status);
+  let_go(op, ED_ENGINE);
+}
+
+static int push_failure (lua_State *L, ed_op *op) {
+  char target[160] = "";
+  if (op->type->describe != NULL) op->type->describe(op, target, sizeof target);
+  return ed_error_uv(L, op->status, op->type->name, *target ? target : NULL);
+}
+
+static int answer (lua_State *L, ed_task *task, ed_op *op) {
+  int n = op->status < 0 ? push_failure(L, op) : op->type->finish(L, op);
+  waiter_leaves(task, op);
+  return n;
+}
+
+static int await_k (lua_State *L, int status, lua_KContext ctx) {
+  ed_task *task = ed_loop_of(L)->current;
+  (void)status, (void)ctx;
+  if (task->op == NULL) return ed_cancel_raise(L, task); /* a scope took it away */
+  return answer(L, task, task->op);
+}
+
+int ed_await (lua_State *L, ed_op *op, int started) {
+  ed_task *task = op->task;
+  if (started < 0) {
+    op->status = started;
+    op->done = true;
+    return answer(L, task, op);
+  }
+  if (!op->done) {
+    op->owners |= ED_ENGINE;
+    count_pending(op, 1);
+    task->state = ED_TASK_WAITING;
+  }
+  else if (ed_spend(task->loop))
+    return answer(L, task, op);
+  else { /* answered on the spot, but others have waited long enough */
+    ed_list_append(&task->loop->ready, &task->ready);
+    task->state = ED_TASK_READY;
+  }
+  return lua_yieldk(L, 0, 0, await_k);
+}
+
+void ed_task_interrupt (ed_task *task) {
+  ed_op *op = task->op;
+  if (task->state != ED_TASK_WAITING || op == NULL || op->done || op->asked) return;
+  op->asked = true;
+  if (op->type->cancel(op) == ED_FINISHING) return;
+  waiter_leaves(task, op);
+  ed_task_wake(task);
+}

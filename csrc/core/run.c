@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** Running a root task with the loop until it and everything it owns has ended.
+**
+** The run marks a value to be closed on the caller's stack. However the run is left, also by
+** lua_close from inside a task (os.exit(code, true)), closing that value kills what still
+** lives and closes every handle, before any finalizer runs.
+*/
+#include "core/run.h"
+
+#include <string.h>
+
+#include "core/class.h"
+#include "core/error.h"
+
+/* ---- the way out ---- */
+
+static void end_run (lua_State *L, ed_loop *loop) {
+  if (!loop->is_running) return;
+  ed_loop_drain(L, loop);
+  ed_task_trim(loop, 64);
+  loop->root = NULL;
+  loop->is_running = false;
+}
+
+static int l_end_run (lua_State *L) {
+  ed_loop *loop = ed_loop_opt(L);
+  if (loop != NULL) end_run(L, loop);
+  return 0;
+}
+
+/* Push a value whose closing ends the run, and mark it. */
+static void push_guard (lua_State *L) {
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushcclosure(L, l_end_run, 1);
+  lua_setfield(L, -2, "__close");
+  lua_setmetatable(L, -2);
+  lua_insert(L, 1);
+  lua_toclose(L, 1);
+}
+
+/* ---- deadlock ---- */
+
+void ed_dump_push (lua_State *L, ed_loop *loop) {
+  luaL_Buffer b;
+  ed_scope *top = &loop->top;
+  luaL_buffinit(L, &b);
+  for (ed_scope *at = ed_scope_after(top, top); at != NULL; at = ed_scope_after(at, top)) {
+    if (at->kind != ED_SCOPE_TASK || ed_task_has_ended(at->host)) continue;
+    for (ed_scope *up = at->parent; up != top; up = up->parent)
+      if (up->kind == ED_SCOPE_TASK) luaL_addstring(&b, "  ");
+    ed_task_push_line(L, at->host);
+    luaL_addvalue(&b);
+    luaL_addchar(&b, '\n');
+  }
+  luaL_pushresult(&b);
+}
+
+static void push_deadlock (lua_State *L, ed_loop *loop) {
+  ed_dump_push(L, loop);
+  lua_pushfstring(L, "nothing can ever run again; waiting are:\n%s", lua_tostring(L, -1));
+  ed_error_push(L, "deadlock", NULL, NULL, NULL, lua_tostring(L, -1));
+  lua_insert(L, -3);
+  lua_pop(L, 2);
+}
+
+
+/* The first time everything is cancelled; who waits again after that is killed. */
+static void break_deadlock (lua_State *L, ed_loop *loop, bool is_first) {
+  if (is_first) {
+    push_deadlock(L, loop);
+    for (ed_link *at = loop->top.children.next; at != &loop->top.children; at = at->next)
+      ed_task_cancel(ED_OF(at, ed_task, sibling), ED_BY_DEADLOCK);
+  }
+  else
+    ed_task_kill(loop->root);
+}
+
+/* ---- run ---- */
+
+static void root_ended (ed_watch *watch, ed_task *task) { (void)watch, (void)task; }
+
+/* Turn until the root has ended. True if it had to be freed from a deadlock (error pushed). */
+static bool run_root (lua_State *L, ed_loop *loop) {
+  bool deadlocked = false;
+  while (!ed_task_has_ended(loop->root)) {
+    if (ed_loop_is_stuck(loop)) {
+      break_deadlock(L, loop, !deadlocked);
+      deadlocked = true;
+    }
+    ed_loop_turn(loop, true);
+  }
+  return deadlocked;
+}
+
+/* Background tasks end with the root. */
+static void run_rest (ed_loop *loop) {
+  for (ed_link *at = loop->top.children.next; at != &loop->top.children; at = at->next)
+    ed_task_cancel(ED_OF(at, ed_task, sibling), ED_BY_END);
+  while (loop->ntasks > 0) {
+    if (ed_loop_is_stuck(loop)) break; /* they wait again: the end of the run kills them */
+    ed_loop_turn(loop, true);
+  }
+}
+
+static int leave_run (lua_State *L, ed_task *root, bool deadlocked) {
+  bool is_done = root->state == ED_TASK_DONE;
+  int top = lua_gettop(L), n = 0;
+  if (!deadlocked) {
+    ed_task_push(L, root);
+    n = ed_task_push_results(L, -1, root);
+    lua_remove(L, top + 1);
+  }
+  root->is_held = false;
+  ed_task_release(root);
+  lua_closeslot(L, 1);
+  if (deadlocked || !is_done) return lua_error(L);
+  return n;
+}
+
+static void prepare_run (lua_State *L, ed_loop *loop) {
+  int status = ed_loop_start(loop);
+  if (status < 0) luaL_error(L, "cannot start the loop: %s", uv_strerror(status));
+  push_guard(L);
+  loop->L = L;
+  loop->is_running = true;
+  loop->now = ed_loop_now(loop);
+}
+
+/*
+** eddy.run(fn, ...) --> results of fn
+** Runs 'fn' as the root task until it and all its children have ended; raises its error.
+*/
+static int l_run (lua_State *L) {
+  ed_loop *loop = ed_loop_of(L);
+  ed_watch watch = {{NULL, NULL}, root_ended};
+  bool deadlocked;
+  ed_check_callable(L, 1);
+  if (loop->is_running) return luaL_error(L, "already running: just call the function");
+  prepare_run(L, loop);
+  loop->root = ed_task_spawn(L, loop, &loop->top, lua_gettop(L) - 2, false);
+  loop->root->is_held = true;
+  ed_list_append(&loop->root->watchers, &watch.link);
+  lua_settop(L, 1);
+  deadlocked = run_root(L, loop);
+  run_rest(loop);
+  return leave_run(L, loop->root, deadlocked);
+}
+
+/* ---- config, stats, dump ---- */
+
+static const char *const options[] = {"on_error", "clock", "kill_grace", "coroutine", NULL};
+static const char *const later[] = {"slice", "seed", "warn_blocking", "workers", "worker_init", NULL};
+
+static bool is_one_of (const char *name, const char *const *list) {
+  while (*list != NULL && strcmp(name, *list) != 0) list++;
+  return *list != NULL;
+}
+
+static void check_option (lua_State *L, const char *name) {
+  bool is_off = !lua_toboolean(L, -1);
+  if (is_one_of(name, later) && !is_off) luaL_error(L, "not yet: config option '%s'", name);
+  if (!is_one_of(name, later) && !is_one_of(name, options))
+    luaL_error(L, "unknown config option '%s'", name);
+  if (strcmp(name, "coroutine") == 0 && !is_off)
+    luaL_error(L, "not yet: config option 'coroutine'");
+  if (strcmp(name, "on_error") == 0 && !is_off && !lua_isfunction(L, -1))
+    luaL_error(L, "config option 'on_error' must be a function");
+}
+
+static void set_clock (lua_State *L, ed_loop *loop) {
+  const char *clock;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->config);
+  lua_getfield(L, -1, "clock");
+  clock = lua_toboolean(L, -1) ? luaL_checkstring(L, -1) : "real";
+  if (strcmp(clock, "real") != 0 && strcmp(clock, "manual") != 0)
+    luaL_error(L, "config option 'clock' must be \"real\" or \"manual\"");
+  if (!loop->is_manual) loop->clock = uv_hrtime();
+  loop->is_manual = strcmp(clock, "manual") == 0;
+  lua_pop(L, 2);
+}
+
+/*
+** eddy.config{on_error=, clock=, kill_grace=, coroutine=}
+** Belongs to the runtime and persists between runs; false restores a default. Raises while a
+** run is on.
+*/
+static int l_config (lua_State *L) {
+  ed_loop *loop = ed_loop_of(L);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  if (loop->is_running) return luaL_error(L, "config cannot change while eddy.run is on");
+  for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING) return luaL_error(L, "config options have names");
+    check_option(L, lua_tostring(L, -2));
+  }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->config);
+  for (lua_pushnil(L); lua_next(L, 1);) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, 2);
+  }
+  set_clock(L, loop);
+  return 0;
+}
+
+static void set_count (lua_State *L, const char *field, lua_Integer n) {
+  lua_pushinteger(L, n);
+  lua_setfield(L, -2, field);
+}
+
+/*
+** eddy.stats() --> {tasks=, operations=, handles=, timers=, files=, jobs=, bytes=}
+*/
+static int l_stats (lua_State *L) {
+  ed_loop *loop = ed_loop_of(L);
+  lua_createtable(L, 0, 7);
+  set_count(L, "tasks", loop->ntasks);
+  set_count(L, "operations", loop->nops);
+  set_count(L, "handles", loop->nhandles);
+  set_count(L, "timers", loop->timers.count);
+  set_count(L, "files", loop->nfiles);
+  set_count(L, "jobs", loop->njobs);
+  set_count(L, "bytes", (lua_Integer)loop->mem.bytes);
+  return 1;
+}
+
+/*
+** eddy.dump([write]) --> string
+** The tree of live tasks and what each waits for; 'write' is called with it when given.
+*/
+static int l_dump (lua_State *L) {
+  lua_settop(L, 1);
+  ed_dump_push(L, ed_loop_of(L));
+  if (lua_isnil(L, 1)) return 1;
+  lua_call(L, 1, 0);
+  return 0;
+}
+
+static const luaL_Reg functions[] = {
+  {"run", l_run},   {"config", l_config}, {"stats", l_stats},
+  {"dump", l_dump}, {NULL, NULL},
+};
+
+void ed_open_run (lua_State *L, int box) { ed_setfuncs(L, functions, box); }

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** The scope tree: pushing, popping, and cancelling without recursion. A cancel walks the
+** subtree in place: a scope's first child is its inner scope on the same task, then come the
+** root scopes of the tasks that it owns; from a leaf the way on is found through the links.
+**
+** The cancellation error of a scope is one object, made at its first delivery and kept in a
+** table under the scope's address until the scope ends: identity decides who absorbs it.
+*/
+#include "core/scope.h"
+
+#include <stdio.h>
+
+#include "core/block.h"
+#include "core/error.h"
+#include "core/loop.h"
+#include "core/task.h"
+
+enum { SWALLOW_WARN = 256, SWALLOW_KILL = 1024 };
+
+/* What a scope inside 'parent' is cancelled by from the start. */
+static ed_scope *inherited (ed_scope *parent, ed_scope_kind kind) {
+  if (parent == NULL || kind == ED_SCOPE_SHIELD) return NULL;
+  if (parent->cause == NULL && kind == ED_SCOPE_TASK && parent->kind == ED_SCOPE_GROUP &&
+      parent->why != ED_NOT_CANCELLED)
+    return parent; /* a <close> group that was cancelled, but not its body */
+  return parent->cause;
+}
+
+void ed_scope_push (ed_scope *scope, ed_scope *parent, ed_task *host, ed_scope_kind kind) {
+  scope->parent = parent;
+  scope->inner = NULL;
+  scope->host = host;
+  ed_list_init(&scope->children);
+  scope->cause = inherited(parent, kind);
+  scope->live = 0;
+  scope->kind = (uint8_t)kind;
+  scope->why = ED_NOT_CANCELLED;
+  scope->has_error = scope->is_closed = false;
+  if (kind == ED_SCOPE_TASK || kind == ED_SCOPE_TOP) return;
+  parent->inner = scope;
+  host->scope = scope;
+}
+
+void ed_scope_pop (ed_scope *scope) {
+  scope->is_closed = true;
+  scope->parent->inner = NULL;
+  scope->host->scope = scope->parent;
+  scope->host->swallowed = 0;
+}
+
+static ed_scope *root_of_child (ed_link *link) {
+  return &ED_OF(link, ed_task, sibling)->root;
+}
+
+/* The first scope below 'at', or NULL. */
+static ed_scope *below (ed_scope *at) {
+  if (at->inner != NULL) return at->inner;
+  return ed_list_is_empty(&at->children) ? NULL : root_of_child(at->children.next);
+}
+
+/* The scope after the subtree of 'at', which lies below 'top'; NULL at the end. */
+static ed_scope *beside (ed_scope *at, ed_scope *top) {
+  while (at != top) {
+    ed_scope *parent = at->parent;
+    ed_link *next = at->kind == ED_SCOPE_TASK ? at->host->sibling.next : parent->children.next;
+    if (next != &parent->children) return root_of_child(next);
+    at = parent;
+  }
+  return NULL;
+}
+
+ed_scope *ed_scope_after (ed_scope *at, ed_scope *top) {
+  ed_scope *next = below(at);
+  return next != NULL ? next : beside(at, top);
+}
+
+static void apply (ed_scope *scope, ed_scope *cause) {
+  scope->cause = cause;
+  if (scope->host != NULL && scope->host->scope == scope) ed_task_interrupt(scope->host);
+}
+
+/* Spread 'cause' over 'top' and what is below it, except behind shields. */
+static void spread (ed_scope *top, ed_scope *cause) {
+  ed_scope *at = top;
+  while (at != NULL) {
+    bool enters = at == top || at->kind != ED_SCOPE_SHIELD;
+    ed_scope *next;
+    if (enters) apply(at, cause);
+    else ed_block_besieged(at);
+    next = enters ? below(at) : NULL;
+    at = next != NULL ? next : beside(at, top);
+  }
+}
+
+/* A <close> group's own cancel reaches its members, not the body that holds the group. */
+static void spread_to_members (ed_scope *group) {
+  for (ed_link *at = group->children.next; at != &group->children; at = at->next)
+    spread(root_of_child(at), group);
+}
+
+bool ed_scope_cancel (ed_scope *scope, ed_why why) {
+  if (scope->why != ED_NOT_CANCELLED) return false;
+  scope->why = (uint8_t)why;
+  if (scope->cause != NULL) return true; /* the outer cancellation stays the one that counts */
+  if (scope->kind == ED_SCOPE_GROUP && why == ED_BY_USER)
+    spread_to_members(scope);
+  else
+    spread(scope, scope);
+  return true;
+}
+
+void ed_scope_expose (ed_scope *shield) {
+  shield->kind = ED_SCOPE_BLOCK;
+  if (shield->cause == NULL && shield->parent->cause != NULL)
+    spread(shield, shield->parent->cause);
+}
+
+bool ed_scope_is_besieged (const ed_scope *shield) { return shield->parent->cause != NULL; }
+
+/* ---- the error object ---- */
+
+static const char *const why_text[] = {
+  "cancelled", "cancelled", "a member failed", "timeout", "interrupt", "deadlock", "the owner ended",
+};
+
+void ed_cancel_reason (lua_State *L, ed_loop *loop, ed_scope *scope) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->reasons);
+  lua_insert(L, -2);
+  lua_rawsetp(L, -2, scope);
+  lua_pop(L, 1);
+}
+
+/* The reason that a script gave, or what the runtime says itself. */
+static void push_reason (lua_State *L, ed_loop *loop, ed_scope *scope) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->reasons);
+  lua_rawgetp(L, -1, scope);
+  lua_remove(L, -2);
+  if (!lua_isnil(L, -1) || scope->why == ED_BY_USER) return;
+  lua_pop(L, 1);
+  lua_pushstring(L, why_text[scope->why]);
+}
+
+static void make_error (lua_State *L, ed_loop *loop, ed_scope *scope) {
+  char text[160];
+  push_reason(L, loop, scope);
+  snprintf(text, sizeof text, "task cancelled%s%.120s", lua_isstring(L, -1) ? ": " : "",
+           lua_isstring(L, -1) ? lua_tostring(L, -1) : "");
+  ed_error_push(L, "cancelled", NULL, NULL, NULL, text);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "reason");
+}
+
+void ed_cancel_push (lua_State *L, ed_loop *loop, ed_scope *scope) {
+  luaL_checkstack(L, 8, "cancellation");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->cancels);
+  if (lua_rawgetp(L, -1, scope) == LUA_TNIL) {
+    lua_pop(L, 1);
+    make_error(L, loop, scope);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, -3, scope);
+    scope->has_error = true;
+  }
+  lua_remove(L, -2);
+}
+
+int ed_cancel_raise (lua_State *L, ed_task *task) {
+  ed_scope *cause = task->scope->cause;
+  if (cause == NULL) return luaL_error(L, "cannot await: task is being killed");
+  task->swallowed++;
+  if (task->swallowed == SWALLOW_WARN) ed_task_warn_swallowed(L, task);
+  if (task->swallowed >= SWALLOW_KILL) return ed_task_give_up(L, task);
+  ed_cancel_push(L, task->loop, cause);
+  return lua_error(L);
+}
+
+ed_scope *ed_cancel_owner (lua_State *L, ed_loop *loop, ed_scope *from, int index) {
+  ed_scope *owner = NULL;
+  if (!lua_istable(L, index)) return NULL;
+  index = lua_absindex(L, index);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->cancels);
+  for (ed_scope *at = from; at != NULL && owner == NULL; at = at->parent) {
+    if (!at->has_error) continue;
+    lua_rawgetp(L, -1, at);
+    if (lua_rawequal(L, -1, index)) owner = at;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return owner;
+}
+
+static void forget (lua_State *L, int table, ed_scope *scope) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, table);
+  if (lua_rawgetp(L, -1, scope) != LUA_TNIL) { /* an existing key: storing allocates nothing */
+    lua_pushnil(L);
+    lua_rawsetp(L, -3, scope);
+  }
+  lua_pop(L, 2);
+}
+
+void ed_cancel_forget (lua_State *L, ed_loop *loop, ed_scope *scope) {
+  if (scope->why == ED_NOT_CANCELLED && !scope->has_error) return;
+  forget(L, loop->cancels, scope);
+  forget(L, loop->reasons, scope);
+  scope->has_error = false;
+}

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** Tasks: spawning on recycled coroutines, the base frame, the end of a task, the kill.
+**
+** A coroutine has a slot for life; a task borrows both. In the coroutine's stack lies the base
+** frame with (task, message handler, function, arguments); what the base frame returns, at
+** most one value, becomes the user value of the task's userdata. All that can run out of
+** memory happens in the base frame, under protection; the scheduler's side allocates nothing.
+*/
+#include "core/task.h"
+
+#include <string.h>
+
+#include "compat.h"
+#include "core/block.h"
+#include "core/class.h"
+#include "core/error.h"
+#include "core/loop.h"
+
+enum {
+  MAX_SPARE = 1024, /* coroutines kept for reuse: about a megabyte */
+  BASE_ARGS = 3     /* task, handler, function */
+};
+
+/* ---- coroutines ---- */
+
+static void grow_spares (lua_State *L, ed_loop *loop) {
+  uint32_t room = loop->spare_room > 0 ? loop->spare_room * 2 : 16;
+  ed_spare *grown;
+  if (loop->ncoroutines < loop->spare_room) return;
+  grown = ed_mem_resize(&loop->mem, loop->spare, loop->spare_room * sizeof *grown,
+                        room * sizeof *grown);
+  if (grown == NULL) luaL_error(L, "not enough memory");
+  loop->spare = grown;
+  loop->spare_room = room;
+}
+
+/* A fresh coroutine in a slot of its own, put among the spare ones. */
+static void add_spare (lua_State *L, ed_loop *loop) {
+  ed_spare spare = {NULL, NULL, 0};
+  grow_spares(L, loop);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->tasks);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->anchors);
+  spare.co = lua_newthread(L);
+  spare.slot = luaL_ref(L, -2);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -3, spare.slot); /* so that storing a task there allocates nothing later */
+  lua_pop(L, 2);
+  loop->ncoroutines++;
+  loop->spare[loop->nspare++] = spare;
+}
+
+static void store_task (lua_State *L, ed_loop *loop, int slot) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->tasks);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, slot);
+  lua_pop(L, 1);
+}
+
+static void drop_slot (ed_loop *loop, int slot) {
+  lua_State *L = loop->L;
+  lua_pushboolean(L, 0);
+  store_task(L, loop, slot);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->anchors);
+  luaL_unref(L, -1, slot);
+  lua_pop(L, 1);
+  loop->ncoroutines--;
+}
+
+void ed_task_trim (ed_loop *loop, uint32_t keep) {
+  while (loop->nspare > keep) drop_slot(loop, loop->spare[--loop->nspare].slot);
+}
+
+/* A seen task leaves only its coroutine for reuse, an unseen one itself as well. */
+static void keep_spare (ed_task *task) {
+  ed_loop *loop = task->loop;
+  lua_State *co = task->co;
+  ed_spare spare = {co, task->is_seen ? NULL : task, task->slot};
+  lua_settop(co, 0);
+  if (task->is_seen) {
+    lua_pushboolean(co, 0);
+    store_task(co, loop, task->slot);
+  }
+  else if (task->shape != 0) {
+    ed_task_push(co, task);
+    lua_pushnil(co);
+    lua_setiuservalue(co, -2, 1);
+    lua_settop(co, 0);
+  }
+  loop->spare[loop->nspare++] = spare;
+}
+
+void ed_task_release (ed_task *task) {
+  ed_loop *loop = task->loop;
+  if (task->co == NULL) return;
+  if (task->is_killed || loop->nspare >= MAX_SPARE)
+    drop_slot(loop, task->slot);
+  else
+    keep_spare(task);
+  task->co = NULL;
+}
+
+/* ---- the base frame ---- */
+
+static int is_cancellation (lua_State *L, ed_task *task, int index) {
+  return ed_cancel_owner(L, task->loop, task->scope, index) != NULL;
+}
+
+/* Files the traceback away and passes the error on unchanged: '<close>' sees the same value. */
+static int on_failure (lua_State *L) {
+  ed_loop *loop;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &ed_box_key) != LUA_TUSERDATA) return 1;
+  loop = ((ed_box *)lua_touserdata(L, -1))->loop;
+  lua_pop(L, 1);
+  if (loop == NULL || loop->current == NULL || is_cancellation(L, loop->current, 1)) return 1;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->tracebacks);
+  ed_task_push(L, loop->current);
+  luaL_traceback(L, L, NULL, 1);
+  if (ed_error_is(L, 1) && lua_getfield(L, 1, "traceback") == LUA_TNIL) {
+    lua_pushvalue(L, -2);
+    lua_setfield(L, 1, "traceback");
+  }
+  lua_settop(L, 4);
+  lua_rawset(L, 2);
+  lua_settop(L, 1);
+  return 1;
+}
+
+static void pack_results (lua_State *L, ed_task *task) {
+  int n = lua_gettop(L) - (BASE_ARGS - 1);
+  if (n <= 1) return;
+  lua_createtable(L, n, 1);
+  lua_insert(L, BASE_ARGS);
+  for (int i = n; i > 0; i--) lua_rawseti(L, BASE_ARGS, i);
+  lua_pushinteger(L, n);
+  lua_setfield(L, BASE_ARGS, "n");
+  task->shape = 2;
+}
+
+/* All children have ended: what is the outcome? Leaves its value, if any, at index 3. */
+static int conclude (lua_State *L, ed_task *task) {
+  ed_scope *root = &task->root;
+  bool is_cancel = task->has_failed && is_cancellation(L, task, BASE_ARGS);
+  int body = task->has_failed && !is_cancel ? BASE_ARGS : 0;
+  task->outcome = ED_TASK_FAILED; /* should memory run out on the way */
+  if (ed_scope_push_failure(L, root, body, (uint32_t)task->nargs)) return 1;
+  if (task->has_failed || (task->is_joining && root->cause != NULL)) {
+    if (!task->has_failed) ed_cancel_push(L, task->loop, root->cause);
+    task->outcome = ED_TASK_CANCELLED;
+    return 1;
+  }
+  pack_results(L, task);
+  task->outcome = ED_TASK_DONE;
+  return lua_gettop(L) >= BASE_ARGS ? 1 : 0;
+}
+
+static int l_conclude (lua_State *L) { return conclude(L, lua_touserdata(L, 1)); }
+
+/* The common end needs no memory; anything else runs protected. */
+static int conclude_safely (lua_State *L, ed_task *task) {
+  int n;
+  if (!task->has_failed && !task->is_joining && lua_gettop(L) <= BASE_ARGS &&
+      ed_list_is_empty(&task->root.children)) {
+    task->outcome = ED_TASK_DONE;
+    return lua_gettop(L) - (BASE_ARGS - 1);
+  }
+  lua_pushcfunction(L, l_conclude);
+  lua_insert(L, 1);
+  n = lua_gettop(L) - 1;
+  lua_pcall(L, n, LUA_MULTRET, 0); /* an error here is the value, outcome "failed" */
+  return lua_gettop(L) > 0 ? 1 : 0;
+}
+
+static int joined_k (lua_State *L, int status, lua_KContext ctx);
+
+static int end_of_body (lua_State *L, ed_task *task) {
+  while (task->scope != &task->root) { /* groups that no <close> variable held */
+    ed_scope *open = task->scope;
+    if (open->live > 0) {
+      ed_scope_cancel(open, ED_BY_END);
+      return ed_task_join_children(L, open, (lua_KContext)task, joined_k);
+    }
+    ed_block_discard(L, (ed_block *)open);
+  }
+  if (task->root.live > 0) {
+    task->is_joining = true;
+    return ed_task_join_children(L, &task->root, (lua_KContext)task, joined_k);
+  }
+  task->root.is_closed = true;
+  return conclude_safely(L, task);
+}
+
+static int joined_k (lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  return end_of_body(L, (ed_task *)ctx);
+}
+
+static int body_k (lua_State *L, int status, lua_KContext ctx) {
+  ed_task *task = (ed_task *)ctx;
+  task->has_failed = status != LUA_OK && status != LUA_YIELD;
+  task->nargs = 0;
+  if (task->has_failed && task->root.live > 0 && !is_cancellation(L, task, -1)) {
+    task->nargs = (int)ed_scope_failures(&task->root);
+    ed_scope_cancel(&task->root, ED_BY_FAILURE);
+  }
+  return end_of_body(L, task);
+}
+
+static int task_base (lua_State *L) {
+  ed_task *task = lua_touserdata(L, 1);
+  int status = lua_pcallk(L, lua_gettop(L) - BASE_ARGS, LUA_MULTRET, 2, (lua_KContext)task, body_k);
+  return body_k(L, status, (lua_KContext)task);
+}
+
+/* ---- spawn ---- */
+
+static void init_task (ed_task *task, ed_loop *loop, ed_scope *owner, const ed_spare *spare) {
+  memset(task, 0, sizeof *task);
+  ed_list_init(&task->ready);
+  ed_list_init(&task->watchers);
+  task->loop = loop;
+  task->co = spare->co;
+  task->slot = spare->slot;
+  task->id = ++loop->next_id;
+  ed_scope_push(&task->root, owner, task, ED_SCOPE_TASK);
+  task->scope = &task->root;
+  ed_list_append(&owner->children, &task->sibling);
+  owner->live++;
+  ed_list_append(&loop->ready, &task->ready);
+  loop->ntasks++;
+}
+
+/* The userdata for a task on 'spare': the one it has, or a new one (which may raise). */
+static ed_task *box_task (lua_State *L, ed_loop *loop, ed_spare *spare, bool is_seen) {
+  ed_task *task = spare->task;
+  if (task != NULL && !is_seen) return task;
+  task = ed_class_push(L, loop, ED_CLASS_TASK, sizeof *task, 1);
+  store_task(L, loop, spare->slot);
+  spare->task = NULL;
+  return task;
+}
+
+ed_task *ed_task_spawn (lua_State *L, ed_loop *loop, ed_scope *owner, int nargs, bool is_seen) {
+  ed_task *task;
+  ed_spare *spare;
+  if (owner->is_closed || loop->is_closing || (owner->host != NULL && owner->host->is_killed))
+    luaL_error(L, "cannot spawn: the block has ended");
+  if (loop->nspare == 0) add_spare(L, loop);
+  spare = &loop->spare[loop->nspare - 1];
+  if (!lua_checkstack(spare->co, nargs + BASE_ARGS + 2)) luaL_error(L, "too many arguments");
+  task = box_task(L, loop, spare, is_seen);
+  loop->nspare--;
+  init_task(task, loop, owner, spare);
+  task->is_seen = is_seen;
+  task->nargs = nargs + BASE_ARGS;
+  lua_pushcfunction(task->co, task_base);
+  lua_pushlightuserdata(task->co, task);
+  lua_pushcfunction(task->co, on_failure);
+  lua_xmove(L, task->co, nargs + 1);
+  return task;
+}
+
+void ed_task_push (lua_State *L, ed_task *task) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->tasks);
+  lua_rawgeti(L, -1, task->slot);
+  lua_remove(L, -2);
+}
+
+/* ---- running ---- */
+
+void ed_task_wake (ed_task *task) {
+  if (task->state != ED_TASK_WAITING) return;
+  task->state = ED_TASK_READY;
+  ed_list_append(&task->loop->ready, &task->ready);
+}
+
+/* Is the owner's host waiting for this last child? */
+static void leave_owner (ed_task *task, bool stays) {
+  ed_scope *owner = task->root.parent;
+  ed_list_remove(&task->sibling);
+  if (stays) ed_list_append(&owner->children, &task->sibling);
+  if (--owner->live == 0 && owner->host != NULL && owner->host->op == NULL &&
+      owner->host->scope == owner && owner->host->state == ED_TASK_WAITING)
+    ed_task_wake(owner->host);
+  if (stays) ed_scope_cancel(owner, ED_BY_FAILURE);
+}
+
+/* The coroutine is at rest and the result in place. */
+static void end_task (ed_task *task, ed_task_state outcome) {
+  bool is_awaited = !ed_list_is_empty(&task->watchers);
+  bool stays;
+  ed_link *link;
+  task->state = (uint8_t)outcome;
+  task->loop->ntasks--;
+  while ((link = ed_list_shift(&task->watchers)) != NULL)
+    ED_OF(link, ed_watch, link)->ended(ED_OF(link, ed_watch, link), task);
+  stays = outcome == ED_TASK_FAILED && !is_awaited && task->root.parent->kind != ED_SCOPE_TOP;
+  if (outcome == ED_TASK_FAILED && !is_awaited && !stays) ed_task_report(task);
+  leave_owner(task, stays);
+  if (!stays && !task->is_held) ed_task_release(task);
+}
+
+static void take_result (ed_task *task, int nres) {
+  lua_State *co = task->co;
+  if (nres == 0) return;
+  ed_task_push(co, task);
+  lua_insert(co, -2);
+  lua_setiuservalue(co, -2, 1);
+  if (task->shape == 0) task->shape = 1;
+}
+
+/* A yield that is none of ours: coroutine.yield in a task's own body. Say so in its place. */
+static void stray_yield (lua_State *L, lua_Debug *at) {
+  (void)at;
+  lua_sethook(L, NULL, 0, 0);
+  luaL_error(L, "cannot yield from a task's own body (only from a coroutine inside it)");
+}
+
+static void after_yield (ed_loop *loop, ed_task *task, int nres) {
+  if (nres > 0) lua_pop(task->co, nres);
+  if (task->is_killed) {
+    task->is_killed = false;
+    task->state = ED_TASK_WAITING;
+    ed_task_kill(task);
+  }
+  else if (task->state == ED_TASK_RUNNING) {
+    lua_sethook(task->co, stray_yield, LUA_MASKCOUNT, 1);
+    task->state = ED_TASK_READY;
+    ed_list_append(&loop->ready, &task->ready);
+  }
+}
+
+void ed_task_resume (ed_loop *loop, ed_task *task) {
+  int nres, status, nargs = 0;
+  if (!task->has_started) {
+    if (task->root.cause != NULL) { /* cancelled before it ran: it never runs */
+      lua_settop(task->co, 0);
+      ed_cancel_forget(task->co, loop, &task->root);
+      end_task(task, ED_TASK_CANCELLED);
+      return;
+    }
+    task->has_started = true;
+    nargs = task->nargs;
+  }
+  task->state = ED_TASK_RUNNING;
+  loop->current = task;
+  status = lua_resume(task->co, loop->L, nargs, &nres);
+  loop->current = NULL;
+  if (status == LUA_YIELD) {
+    if (nres > 0 || task->state == ED_TASK_RUNNING || task->is_killed)
+      after_yield(loop, task, nres);
+    return;
+  }
+  if (task->op != NULL) ed_op_abandon(task);
+  if (status == LUA_OK) {
+    take_result(task, nres);
+    ed_cancel_forget(task->co, loop, &task->root);
+    end_task(task, task->outcome);
+  }
+  else { /* not even the base frame could run */
+    task->is_killed = true;
+    lua_closethread(task->co, loop->L);
+    end_task(task, ED_TASK_FAILED);
+  }
+}
+
+/* ---- kill ---- */
+
+static void kill_children (ed_scope *scope) {
+  ed_link *at = scope->children.next;
+  while (at != &scope->children) {
+    ed_task *child = ED_OF(at, ed_task, sibling);
+    if (!ed_task_has_ended(child)) ed_task_kill(child);
+    if (scope->children.next == at) { /* it failed and stayed */
+      ed_list_remove(at);
+      ed_task_release(child);
+    }
+    at = scope->children.next;
+  }
+}
+
+static void unwind_scopes (ed_task *task) {
+  for (ed_scope *at = task->scope; ; at = at->parent) {
+    kill_children(at);
+    if (at == &task->root) break;
+  }
+  while (task->scope != &task->root)
+    ed_block_discard(task->loop->L, (ed_block *)task->scope);
+  task->root.is_closed = true;
+}
+
+void ed_task_kill (ed_task *task) {
+  ed_loop *loop = task->loop;
+  ed_task *before = loop->current;
+  if (ed_task_has_ended(task) || task->is_killed) return;
+  task->is_killed = true;
+  task->state = ED_TASK_RUNNING; /* its children's ends must not wake it */
+  ed_list_remove(&task->ready);
+  if (task->op != NULL && task->op->done && task->op->type->give_back != NULL)
+    task->op->type->give_back(task->co, task->op);
+  if (task->op != NULL) ed_op_abandon(task);
+  unwind_scopes(task);
+  loop->current = task;
+  lua_closethread(task->co, loop->L);
+  loop->current = before;
+  if (task->op != NULL) ed_op_abandon(task);
+  ed_cancel_forget(loop->L, loop, &task->root);
+  end_task(task, ED_TASK_CANCELLED);
+}
+
+int ed_task_give_up (lua_State *L, ed_task *task) {
+  task->is_killed = true;
+  return lua_yield(L, 0);
+}
+
+bool ed_task_cancel (ed_task *task, ed_why why) {
+  return !ed_task_has_ended(task) && ed_scope_cancel(&task->root, why);
+}
+
+/* ---- joining children, collecting failures ---- */
+
+int ed_task_join_children (lua_State *L, ed_scope *scope, lua_KContext ctx, lua_KFunction k) {
+  if (scope->host->op != NULL) ed_op_abandon(scope->host);
+  scope->host->state = ED_TASK_WAITING;
+  return lua_yieldk(L, 0, ctx, k);
+}
+
+uint32_t ed_scope_failures (const ed_scope *scope) {
+  uint32_t n = 0;
+  for (ed_link *at = scope->children.next; at != &scope->children; at = at->next)
+    n += ed_task_has_ended(ED_OF(at, ed_task, sibling));
+  return n;
+}
+
+bool ed_scope_push_failure (lua_State *L, ed_scope *scope, int body, uint32_t order) {
+  uint32_t n = 0, seen = 0;
+  ed_link *link;
+  if (ed_list_is_empty(&scope->children) && body == 0) return false;
+  while ((link = scope->children.next) != &scope->children) {
+    ed_task *child = ED_OF(link, ed_task, sibling);
+    luaL_checkstack(L, 6, "too many failures");
+    if (body != 0 && seen++ == order) lua_pushvalue(L, body), n++;
+    ed_task_push(L, child);
+    ed_task_push_first(L, -1, child);
+    lua_remove(L, -2);
+    n++;
+    ed_list_remove(link);
+    ed_task_release(child);
+  }
+  if (body != 0 && seen <= order) lua_pushvalue(L, body), n++;
+  if (n > 1) ed_error_group(L, (int)n);
+  return true;
+}
+
+/* ---- results ---- */
+
+/* A task that could not say how it ended was killed or never ran. */
+static void push_missing_error (lua_State *L, const ed_task *task) {
+  if (task->state == ED_TASK_FAILED)
+    lua_pushliteral(L, "not enough memory");
+  else
+    ed_error_push(L, "cancelled", NULL, NULL, NULL, "task cancelled");
+}
+
+static int push_results (lua_State *L, int index, const ed_task *task) {
+  int table = lua_gettop(L) + 1, n;
+  if (task->shape == 0) return 0;
+  lua_getiuservalue(L, index, 1);
+  if (task->shape == 1) return 1;
+  lua_getfield(L, table, "n");
+  n = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  luaL_checkstack(L, n, "too many results");
+  for (int i = 1; i <= n; i++) lua_rawgeti(L, table, i);
+  lua_remove(L, table);
+  return n;
+}
+
+int ed_task_push_results (lua_State *L, int index, ed_task *task) {
+  index = lua_absindex(L, index);
+  if (task->state == ED_TASK_DONE) return push_results(L, index, task);
+  ed_task_push_first(L, index, task);
+  return 1;
+}
+
+void ed_task_push_first (lua_State *L, int index, ed_task *task) {
+  if (task->shape != 0)
+    lua_getiuservalue(L, index, 1);
+  else if (task->state == ED_TASK_DONE)
+    lua_pushnil(L);
+  else
+    push_missing_error(L, task);
+  if (task->shape != 2) return;
+  lua_rawgeti(L, -1, 1);
+  lua_remove(L, -2);
+}

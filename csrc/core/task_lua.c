@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** What a script does with tasks: spawn, await, join, cancel, and asking about them.
+*/
+#include <stdio.h>
+#include <string.h>
+
+#include "core/class.h"
+#include "core/error.h"
+#include "core/loop.h"
+
+/* ---- awaiting the end of a task ---- */
+
+typedef struct joining {
+  ed_op op;
+  ed_watch watch;
+  ed_task *task; /* anchored by the waiter's first argument */
+} joining;
+
+static void task_ended (ed_watch *watch, ed_task *task) {
+  (void)task;
+  ed_op_complete(&ED_OF(watch, joining, watch)->op, 0);
+}
+
+static ed_verdict cancel_join (ed_op *op) {
+  ed_list_remove(&((joining *)op)->watch.link);
+  ed_op_release(op);
+  return ED_STOPPED;
+}
+
+static int push_await (lua_State *L, ed_task *task) {
+  if (task->state == ED_TASK_DONE) return ed_task_push_results(L, 1, task);
+  ed_task_push_first(L, 1, task);
+  return lua_error(L);
+}
+
+static int push_join (lua_State *L, ed_task *task) {
+  lua_pushboolean(L, task->state == ED_TASK_DONE);
+  return 1 + ed_task_push_results(L, 1, task);
+}
+
+static int finish_await (lua_State *L, ed_op *op) { return push_await(L, ((joining *)op)->task); }
+
+static int finish_join (lua_State *L, ed_op *op) { return push_join(L, ((joining *)op)->task); }
+
+static void describe_join (const ed_op *op, char *text, size_t room) {
+  snprintf(text, room, "task %u", (unsigned)((const joining *)op)->task->id);
+}
+
+static const ed_optype await_type = {
+  .name = "task:await", .finish = finish_await, .cancel = cancel_join, .drop = ed_drop_plain,
+  .is_internal = true, .describe = describe_join,
+};
+
+static const ed_optype join_type = {
+  .name = "task:join", .finish = finish_join, .cancel = cancel_join, .drop = ed_drop_plain,
+  .is_internal = true, .describe = describe_join,
+};
+
+static int wait_for (lua_State *L, const ed_optype *type) {
+  ed_task *task = ed_task_check(L, 1);
+  ed_task *waiter = ed_checkpoint(L);
+  joining *j;
+  if (task == waiter) return luaL_error(L, "task cannot await itself");
+  lua_settop(L, 1);
+  if (ed_task_has_ended(task) && ed_spend(waiter->loop))
+    return type == &await_type ? push_await(L, task) : push_join(L, task);
+  j = ed_op_new_for(L, waiter, type, sizeof *j);
+  j->task = task;
+  j->watch.ended = task_ended;
+  ed_list_init(&j->watch.link);
+  if (ed_task_has_ended(task))
+    ed_op_done(&j->op, 0);
+  else
+    ed_list_append(&task->watchers, &j->watch.link);
+  return ed_await(L, &j->op, 0);
+}
+
+/*
+** task:await() --> results
+** Awaits; raises the task's own error. Cancelling the waiter leaves the task alone.
+*/
+static int l_task_await (lua_State *L) { return wait_for(L, &await_type); }
+
+/*
+** task:join() --> true, results | false, error
+** Awaits; never raises the task's error.
+*/
+static int l_task_join (lua_State *L) { return wait_for(L, &join_type); }
+
+/* ---- spawn ---- */
+
+ed_task *ed_task_check (lua_State *L, int arg) {
+  return ed_class_check(L, ed_loop_of(L), arg, ED_CLASS_TASK);
+}
+
+ed_task *ed_task_current (lua_State *L) {
+  ed_loop *loop = ed_loop_of(L);
+  ed_task *task = loop->current;
+  if (task == NULL) luaL_error(L, "cannot await outside a task; use eddy.run");
+  if (task->is_killed) luaL_error(L, "cannot await: task is being killed");
+  if (task->co != L || !lua_isyieldable(L)) ed_checkpoint(L); /* it says why */
+  return task;
+}
+
+static ed_task *check_spawner (lua_State *L) {
+  ed_task *task = ed_loop_of(L)->current;
+  if (task == NULL) luaL_error(L, "cannot spawn outside a task; use eddy.run");
+  return task;
+}
+
+/*
+** eddy.spawn(fn, ...) --> Task
+** A child of the running task's innermost block; starts at the spawner's next wait.
+*/
+static int l_spawn (lua_State *L) {
+  ed_task *parent = check_spawner(L);
+  ed_check_callable(L, 1);
+  ed_task_push(L, ed_task_spawn(L, parent->loop, parent->scope, lua_gettop(L) - 1, true));
+  return 1;
+}
+
+static void set_name (lua_State *L, ed_loop *loop, int task, int name) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->names);
+  lua_pushvalue(L, task);
+  lua_pushvalue(L, name);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+static void refuse_option (lua_State *L, const char *name) {
+  if (lua_getfield(L, 1, name) != LUA_TNIL) luaL_error(L, "not yet: spawn_with option '%s'", name);
+  lua_pop(L, 1);
+}
+
+/*
+** eddy.spawn_with({name=}, fn, ...) --> Task
+*/
+static int l_spawn_with (lua_State *L) {
+  ed_task *parent = check_spawner(L);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  ed_check_callable(L, 2);
+  refuse_option(L, "slice"), refuse_option(L, "cpu"), refuse_option(L, "memory");
+  if (lua_getfield(L, 1, "name") != LUA_TNIL) luaL_checkstring(L, -1);
+  lua_replace(L, 1);
+  ed_task_push(L, ed_task_spawn(L, parent->loop, parent->scope, lua_gettop(L) - 2, true));
+  if (!lua_isnil(L, 1)) set_name(L, parent->loop, 2, 1);
+  return 1;
+}
+
+/*
+** eddy.background(fn, ...) --> Task
+** Owned by the runtime: cancelled when the root task has ended; a failure that nobody awaits
+** goes to config.on_error.
+*/
+static int l_background (lua_State *L) {
+  ed_loop *loop = check_spawner(L)->loop;
+  ed_check_callable(L, 1);
+  ed_task_push(L, ed_task_spawn(L, loop, &loop->top, lua_gettop(L) - 1, true));
+  return 1;
+}
+
+/*
+** eddy.current() --> Task | nil
+*/
+static int l_current (lua_State *L) {
+  ed_task *task = ed_loop_of(L)->current;
+  if (task == NULL) return 0;
+  task->is_seen = true;
+  ed_task_push(L, task);
+  return 1;
+}
+
+/* ---- asking and telling ---- */
+
+/* A task that never runs has no other moment to learn its own cancellation. */
+static void keep_cancellation (lua_State *L, ed_task *task) {
+  ed_cancel_push(L, task->loop, &task->root);
+  lua_setiuservalue(L, 1, 1);
+  task->shape = 1;
+}
+
+/*
+** task:cancel([reason]) --> boolean
+** Asks the task to end; its waits raise from now on. True if this was the first request.
+*/
+static int l_task_cancel (lua_State *L) {
+  ed_task *task = ed_task_check(L, 1);
+  lua_settop(L, 2);
+  if (ed_task_has_ended(task) || task->root.why != ED_NOT_CANCELLED) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  if (!lua_isnil(L, 2)) ed_cancel_reason(L, task->loop, &task->root);
+  ed_task_cancel(task, ED_BY_USER);
+  if (!task->has_started) keep_cancellation(L, task);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+const char *ed_task_status (const ed_task *task) {
+  static const char *const names[] = {"ready", "running", "waiting", "done", "failed", "cancelled"};
+  return names[task->state];
+}
+
+static int l_task_status (lua_State *L) {
+  lua_pushstring(L, ed_task_status(ed_task_check(L, 1)));
+  return 1;
+}
+
+static void push_name (lua_State *L, ed_task *task, int index) {
+  lua_pushvalue(L, index);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->names);
+  lua_insert(L, -2);
+  if (lua_rawget(L, -2) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_pushfstring(L, task == task->loop->root ? "main" : "task %d", (int)task->id);
+  }
+  lua_remove(L, -2);
+}
+
+void ed_task_name (lua_State *L, ed_task *task, char *text, size_t room) {
+  const char *name;
+  ed_task_push(L, task);
+  push_name(L, task, lua_gettop(L));
+  name = lua_tostring(L, -1);
+  snprintf(text, room, "%s", name);
+  lua_pop(L, 2);
+}
+
+static int l_task_name (lua_State *L) {
+  push_name(L, ed_task_check(L, 1), 1);
+  return 1;
+}
+
+/*
+** task:traceback() --> string
+** Of a failed task: where it failed; else: where it is now.
+*/
+static int l_task_traceback (lua_State *L) {
+  ed_task *task = ed_task_check(L, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->tracebacks);
+  lua_pushvalue(L, 1);
+  if (lua_rawget(L, -2) != LUA_TNIL) return 1;
+  if (task->co != NULL && !ed_task_has_ended(task))
+    luaL_traceback(L, task->co, NULL, 0);
+  else
+    lua_pushliteral(L, "");
+  return 1;
+}
+
+static void describe_wait (const ed_task *task, char *text, size_t room) {
+  char target[120] = "";
+  *text = '\0';
+  if (task->state != ED_TASK_WAITING) return;
+  if (task->op == NULL) {
+    snprintf(text, room, " for its children");
+    return;
+  }
+  if (task->op->type->describe != NULL) task->op->type->describe(task->op, target, sizeof target);
+  snprintf(text, room, " in %s%s%s", task->op->type->name, *target ? " of " : "", target);
+}
+
+void ed_task_push_line (lua_State *L, ed_task *task) {
+  char name[80], wait[200];
+  ed_task_name(L, task, name, sizeof name);
+  describe_wait(task, wait, sizeof wait);
+  lua_pushfstring(L, "%s: %s%s", name, ed_task_status(task), wait);
+}
+
+static int l_task_tostring (lua_State *L) {
+  char wait[200];
+  ed_task *task = ed_task_check(L, 1);
+  describe_wait(task, wait, sizeof wait);
+  push_name(L, task, 1);
+  lua_pushfstring(L, "eddy.Task %s: %s%s", lua_tostring(L, -1), ed_task_status(task), wait);
+  return 1;
+}
+
+/* ---- errors that nobody waits for ---- */
+
+/* (err, task) to config.on_error, or to stderr */
+static int hand_to_on_error (lua_State *L, ed_loop *loop) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->config);
+  if (lua_getfield(L, -1, "on_error") == LUA_TFUNCTION) {
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, 2);
+    lua_call(L, 2, 0);
+  }
+  else
+    lua_writestringerror("eddy: error that nobody awaits: %s\n", luaL_tolstring(L, 1, NULL));
+  return 0;
+}
+
+static int report_protected (lua_State *L) {
+  ed_task *task = lua_touserdata(L, 1);
+  ed_task_push(L, task);
+  ed_task_push_first(L, 2, task);
+  lua_replace(L, 1);
+  return hand_to_on_error(L, task->loop);
+}
+
+void ed_task_report (ed_task *task) {
+  lua_State *L = task->loop->L;
+  lua_pushcfunction(L, report_protected);
+  lua_pushlightuserdata(L, task);
+  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
+  lua_writestringerror("eddy: error in on_error: %s\n",
+                       lua_isstring(L, -1) ? lua_tostring(L, -1) : "(no message)");
+  lua_pop(L, 1);
+}
+
+/*
+** core.report(err)
+** For library code whose error has nobody else to go to.
+*/
+static int l_report (lua_State *L) {
+  ed_loop *loop = ed_loop_of(L);
+  lua_settop(L, 1);
+  if (loop->current != NULL) loop->current->is_seen = true, ed_task_push(L, loop->current);
+  lua_settop(L, 2);
+  return hand_to_on_error(L, loop);
+}
+
+static int warn_protected (lua_State *L) {
+  ed_task *task = lua_touserdata(L, 2);
+  task->is_seen = true;
+  ed_task_push(L, task);
+  lua_replace(L, 2);
+  return hand_to_on_error(L, task->loop);
+}
+
+void ed_task_warn_swallowed (lua_State *L, ed_task *task) {
+  char text[200];
+  lua_Debug at;
+  snprintf(text, sizeof text, "a task keeps catching its cancellation");
+  if (lua_getstack(L, 1, &at) && lua_getinfo(L, "Sl", &at))
+    snprintf(text, sizeof text, "a task keeps catching its cancellation at %s:%d", at.short_src,
+             at.currentline);
+  lua_pushcfunction(L, warn_protected);
+  ed_error_push(L, "cancelled", "swallowed", NULL, NULL, text);
+  lua_pushlightuserdata(L, task);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
+static const luaL_Reg functions[] = {
+  {"spawn", l_spawn},           {"spawn_with", l_spawn_with}, {"background", l_background},
+  {"current", l_current},       {"report", l_report},         {NULL, NULL},
+};
+
+static const luaL_Reg methods[] = {
+  {"await", l_task_await},   {"join", l_task_join}, {"cancel", l_task_cancel},
+  {"status", l_task_status}, {"name", l_task_name}, {"traceback", l_task_traceback},
+  {NULL, NULL},
+};
+
+static const luaL_Reg meta[] = {
+  {"__tostring", l_task_tostring},
+  {NULL, NULL},
+};
+
+void ed_open_task (lua_State *L, ed_loop *loop, int box) {
+  ed_class_new(L, loop, ED_CLASS_TASK, "eddy.Task", methods, meta, box);
+  ed_setfuncs(L, functions, box);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** Module "eddy.core": makes the runtime of a Lua state and the table of everything that is
+** written in C. Scripts require "eddy", whose Lua half adds policy and documentation.
+*/
+#include "eddy.h"
+
+#include <unistd.h>
+
+#include "core/block.h"
+#include "core/class.h"
+#include "core/error.h"
+#include "core/loop.h"
+#include "core/run.h"
+#include "core/time.h"
+#include "io/io.h"
+#include "sync/sync.h"
+
+/*
+** core.isatty(fd) --> boolean
+*/
+static int l_isatty (lua_State *L) {
+  lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+  return 1;
+}
+
+/*
+** core.awaitable() --> boolean
+** Could the caller wait here?
+*/
+static int l_awaitable (lua_State *L) {
+  ed_task *task = ed_loop_of(L)->current;
+  lua_pushboolean(L, task != NULL && task->co == L && lua_isyieldable(L));
+  return 1;
+}
+
+/*
+** core.cancels(err) --> boolean
+** Is this value the cancellation of a scope around the running task?
+*/
+static int l_cancels (lua_State *L) {
+  ed_loop *loop = ed_loop_of(L);
+  luaL_checkany(L, 1);
+  lua_pushboolean(L, loop->current != NULL &&
+                       ed_cancel_owner(L, loop, loop->current->scope, 1) != NULL);
+  return 1;
+}
+
+/*
+** core.methods(object) --> the table of methods of its class, for Lua to add policy
+*/
+static int l_methods (lua_State *L) {
+  luaL_checktype(L, 1, LUA_TUSERDATA);
+  if (luaL_getmetafield(L, 1, "__index") == LUA_TNIL) lua_pushnil(L);
+  return 1;
+}
+
+static const luaL_Reg functions[] = {
+  {"isatty", l_isatty},
+  {"awaitable", l_awaitable},
+  {"cancels", l_cancels},
+  {"methods", l_methods},
+  {NULL, NULL},
+};
+
+static void set_versions (lua_State *L) {
+  lua_pushliteral(L, EDDY_VERSION);
+  lua_setfield(L, -2, "version");
+  lua_pushstring(L, uv_version_string());
+  lua_setfield(L, -2, "libuv_version");
+}
+
+static void open_kernel (lua_State *L, ed_loop *loop, int box) {
+  ed_open_error(L);
+  ed_open_task(L, loop, box);
+  ed_open_block(L, loop, box);
+  ed_open_time(L, box);
+  ed_open_run(L, box);
+  ed_open_sync(L, loop, box);
+  ed_setfuncs(L, functions, box);
+  set_versions(L);
+}
+
+static void open_io (lua_State *L, int box) {
+  for (const ed_io_module *module = ed_io_modules; module->name != NULL; module++) {
+    module->open(L, box);
+    lua_setfield(L, -2, module->name);
+  }
+}
+
+int luaopen_eddy_core (lua_State *L) {
+  ed_loop *loop;
+  luaL_checkversion(L);
+  lua_settop(L, 0);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &ed_box_key) == LUA_TUSERDATA) /* loaded once more */
+    loop = ((ed_box *)lua_touserdata(L, 1))->loop;
+  else {
+    lua_settop(L, 0);
+    loop = ed_loop_new(L);
+  }
+  if (loop == NULL) return ed_loop_gone(L);
+  lua_newtable(L);
+  open_kernel(L, loop, 1);
+  open_io(L, 1);
+  return 1;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** Traps: a trapped signal cancels the root task once; from the second on the default action of
+** the signal is back, so that it kills. The handles are unreferenced (a program does not stay
+** alive to be interrupted) and end with the run.
+*/
+#include "io/signal.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "core/handle.h"
+#include "core/class.h"
+
+static void drop_trap (ed_handle *handle) {
+  ed_mem_free(&handle->loop->mem, handle, sizeof *handle);
+}
+
+static void on_signal (uv_signal_t *uv, int number) {
+  ed_handle *handle = uv->data;
+  ed_loop *loop = handle->loop;
+  loop->trapped = number;
+  if (loop->root != NULL) ed_task_cancel(loop->root, ED_BY_SIGNAL);
+  uv_signal_stop(uv); /* the next one has its default effect */
+}
+
+static int start_trap (ed_loop *loop, int number) {
+  ed_handle *handle = ed_loop_calloc(loop, sizeof *handle);
+  int status;
+  if (handle == NULL) return UV_ENOMEM;
+  ed_handle_init(handle, loop, NULL, drop_trap);
+  if ((status = uv_signal_init(loop->uv, &handle->uv.signal)) < 0) {
+    drop_trap(handle);
+    return status;
+  }
+  ed_handle_opened(handle);
+  uv_unref(&handle->uv.any);
+  handle->has_box = false;
+  status = uv_signal_start(&handle->uv.signal, on_signal, number);
+  if (status < 0) ed_handle_close(handle);
+  return status;
+}
+
+static int check_signal (lua_State *L, int arg) {
+  const char *name = luaL_checkstring(L, arg);
+  if (strcmp(name, "INT") == 0) return SIGINT;
+  if (strcmp(name, "TERM") == 0) return SIGTERM;
+  if (strcmp(name, "HUP") == 0) return SIGHUP;
+  return luaL_argerror(L, arg, "one of \"INT\", \"TERM\", \"HUP\" expected");
+}
+
+/*
+** signal.trap(name, ...)
+** For the rest of this run the first such signal cancels the root task.
+*/
+static int l_trap (lua_State *L) {
+  ed_loop *loop = ed_loop_of(L);
+  ed_loop_uv(L);
+  loop->trapped = 0;
+  for (int arg = 1; arg <= lua_gettop(L); arg++) {
+    int status = start_trap(loop, check_signal(L, arg));
+    if (status < 0) return luaL_error(L, "cannot trap a signal: %s", uv_strerror(status));
+  }
+  return 0;
+}
+
+/*
+** signal.trapped() --> number | nil
+** The signal that cancelled the latest run, if one did.
+*/
+static int l_trapped (lua_State *L) {
+  ed_loop *loop = ed_loop_of(L);
+  if (loop->trapped == 0) return 0;
+  lua_pushinteger(L, loop->trapped);
+  return 1;
+}
+
+static const luaL_Reg functions[] = {
+  {"trap", l_trap},
+  {"trapped", l_trapped},
+  {NULL, NULL},
+};
+
+void ed_open_signal (lua_State *L, int box) {
+  box = lua_absindex(L, box);
+  lua_newtable(L);
+  ed_setfuncs(L, functions, box);
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** gather, settle, race, any: one operation over many members. A member is a function, run as a
+** task in a block of its own around the call, or a task that exists already. Whatever happens,
+** the call returns only when every member has ended: losers are cancelled and awaited.
+**
+** Tasks made here are never seen by a script (unless one asks for eddy.current()), so they are
+** reused with their coroutines and a member costs no allocation. They keep their slots until
+** their results are collected. The memory is one block: the operation and a row per member.
+*/
+#include <string.h>
+
+#include "core/block.h"
+#include "core/class.h"
+#include "core/error.h"
+#include "sync/sync.h"
+
+typedef enum gather_mode { GATHER_ALL, GATHER_SETTLE, GATHER_RACE, GATHER_ANY } gather_mode;
+
+typedef struct gathering gathering;
+
+typedef struct member {
+  ed_watch watch;
+  gathering *all;
+  ed_task *task;
+  uint32_t order; /* of ending, from 1; 0: not ended */
+  bool is_own;    /* made here: holds its slot for us */
+} member;
+
+struct gathering {
+  ed_op op; /* first */
+  ed_block *block;
+  uint32_t n, left, ended;
+  uint32_t winner;   /* race, any: index + 1 */
+  uint8_t mode;
+  bool is_list;      /* the members came in a table */
+  bool is_stopping;  /* decided: the rest was told to end */
+  member row[];
+};
+
+/* ---- engine half ---- */
+
+static size_t size_for (uint32_t n) { return sizeof(gathering) + n * sizeof(member); }
+
+static void cancel_foreign (gathering *g) {
+  for (uint32_t i = 0; i < g->n; i++)
+    if (!g->row[i].is_own && g->row[i].task != NULL && g->row[i].order == 0)
+      ed_task_cancel(g->row[i].task, ED_BY_END);
+}
+
+static void stop_rest (gathering *g) {
+  if (g->is_stopping) return;
+  g->is_stopping = true;
+  ed_scope_cancel(&g->block->scope, ED_BY_END);
+  cancel_foreign(g);
+}
+
+static bool is_decided_by (const gathering *g, const ed_task *task) {
+  if (g->mode == GATHER_ALL) return task->state != ED_TASK_DONE;
+  if (g->mode == GATHER_ANY) return task->state == ED_TASK_DONE;
+  return g->mode == GATHER_RACE;
+}
+
+static void note_end (member *m) {
+  gathering *g = m->all;
+  m->order = ++g->ended;
+  g->left--;
+  if (g->is_stopping || g->winner != 0 || !is_decided_by(g, m->task)) return;
+  g->winner = (uint32_t)(m - g->row) + 1;
+  if (g->left > 0) stop_rest(g);
+}
+
+static void member_ended (ed_watch *watch, ed_task *task) {
+  member *m = ED_OF(watch, member, watch);
+  (void)task;
+  note_end(m);
+  if (m->all->left == 0) ed_op_complete(&m->all->op, 0);
+}
+
+/* Outer cancellation reaches our own members through the scope tree. */
+static ed_verdict cancel_gather (ed_op *op) {
+  cancel_foreign((gathering *)op);
+  return ED_FINISHING;
+}
+
+static void drop_gather (ed_op *op) {
+  gathering *g = (gathering *)op;
+  for (uint32_t i = 0; i < g->n; i++) {
+    member *m = &g->row[i];
+    if (m->task == NULL) continue;
+    ed_list_remove(&m->watch.link);
+    if (!m->is_own) continue;
+    m->task->is_held = false;
+    if (ed_task_has_ended(m->task)) ed_task_release(m->task);
+  }
+  ed_mem_free(&op->loop->mem, g, size_for(g->n));
+}
+
+/* ---- Lua half: results ---- */
+
+static void push_argument (lua_State *L, const gathering *g, uint32_t i) {
+  if (g->is_list)
+    lua_geti(L, 1, (lua_Integer)i + 1);
+  else
+    lua_pushvalue(L, (int)i + 1);
+}
+
+/* Push the first result of member 'i', or its error. */
+static void push_first (lua_State *L, const gathering *g, uint32_t i) {
+  const member *m = &g->row[i];
+  if (m->is_own)
+    ed_task_push(L, m->task);
+  else
+    push_argument(L, g, i);
+  ed_task_push_first(L, -1, m->task);
+  lua_remove(L, -2);
+}
+
+static bool has_failed (const gathering *g, uint32_t i) {
+  const member *m = &g->row[i];
+  if (m->task->state == ED_TASK_FAILED) return true;
+  return m->task->state == ED_TASK_CANCELLED && g->winner == i + 1; /* somebody cancelled it */
+}
+
+/* Push the failures in the order in which they happened; returns how many. */
+static int push_failures (lua_State *L, const gathering *g) {
+  int n = 0;
+  for (uint32_t order = 1; order <= g->ended; order++)
+    for (uint32_t i = 0; i < g->n; i++) {
+      if (g->row[i].order != order || !has_failed(g, i)) continue;
+      luaL_checkstack(L, 4, "too many failures");
+      push_first(L, g, i);
+      n++;
+    }
+  return n;
+}
+
+static int push_list (lua_State *L, const gathering *g) {
+  lua_createtable(L, (int)g->n, 1);
+  for (uint32_t i = 0; i < g->n; i++) {
+    push_first(L, g, i);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_pushinteger(L, g->n);
+  lua_setfield(L, -2, "n");
+  return 1;
+}
+
+static int push_each (lua_State *L, const gathering *g) {
+  luaL_checkstack(L, (int)g->n + 4, "too many results");
+  for (uint32_t i = 0; i < g->n; i++) push_first(L, g, i);
+  return (int)g->n;
+}
+
+static int push_settled (lua_State *L, const gathering *g) {
+  lua_createtable(L, (int)g->n, 1);
+  for (uint32_t i = 0; i < g->n; i++) {
+    bool ok = g->row[i].task->state == ED_TASK_DONE;
+    lua_createtable(L, 0, 2);
+    lua_pushboolean(L, ok);
+    lua_setfield(L, -2, "ok");
+    push_first(L, g, i);
+    lua_setfield(L, -2, ok ? "value" : "err");
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_pushinteger(L, g->n);
+  lua_setfield(L, -2, "n");
+  return 1;
+}
+
+static int push_winner (lua_State *L, const gathering *g) {
+  push_first(L, g, g->winner - 1);
+  lua_pushinteger(L, g->winner);
+  return 2;
+}
+
+static int push_results (lua_State *L, const gathering *g) {
+  if (g->mode == GATHER_SETTLE) return push_settled(L, g);
+  if (g->mode == GATHER_ALL) return g->is_list ? push_list(L, g) : push_each(L, g);
+  return push_winner(L, g);
+}
+
+/* ---- Lua half: the outcome ---- */
+
+/* All members of 'any' failed: their errors in the order of the arguments. */
+static void push_all_failed (lua_State *L, const gathering *g) {
+  luaL_checkstack(L, (int)g->n + 8, "too many failures");
+  for (uint32_t i = 0; i < g->n; i++) push_first(L, g, i);
+  ed_error_group(L, (int)g->n);
+}
+
+/* Push what is to be raised, if anything is. */
+static bool push_error (lua_State *L, const gathering *g, const ed_scope *cause) {
+  bool is_outer = cause != NULL && cause != &g->block->scope;
+  int n = g->mode == GATHER_ALL || is_outer ? push_failures(L, g) : 0;
+  if (n > 1) ed_error_group(L, n);
+  if (n > 0) return true;
+  if (is_outer) ed_cancel_push(L, g->op.loop, (ed_scope *)cause);
+  else if (g->mode == GATHER_ANY && g->winner == 0) push_all_failed(L, g);
+  else if (g->mode == GATHER_RACE && g->row[g->winner - 1].task->state != ED_TASK_DONE)
+    push_first(L, g, g->winner - 1);
+  else return false;
+  return true;
+}
+
+static int finish_gather (lua_State *L, ed_op *op) {
+  gathering *g = (gathering *)op;
+  bool fails = push_error(L, g, g->block->scope.cause);
+  int n = fails ? 1 : push_results(L, g);
+  ed_block_close(L, g->block);
+  return fails ? lua_error(L) : n;
+}
+
+static const ed_optype gather_types[] = {
+  {.name = "gather", .finish = finish_gather, .cancel = cancel_gather, .drop = drop_gather,
+   .is_internal = true},
+  {.name = "settle", .finish = finish_gather, .cancel = cancel_gather, .drop = drop_gather,
+   .is_internal = true},
+  {.name = "race", .finish = finish_gather, .cancel = cancel_gather, .drop = drop_gather,
+   .is_internal = true},
+  {.name = "any", .finish = finish_gather, .cancel = cancel_gather, .drop = drop_gather,
+   .is_internal = true},
+};
+
+/* ---- Lua half: the start ---- */
+
+static gathering *new_gathering (lua_State *L, ed_task *task, gather_mode mode, uint32_t n) {
+  gathering *g = ed_mem_new(&task->loop->mem, size_for(n));
+  if (g == NULL) luaL_error(L, "not enough memory");
+  memset(g, 0, size_for(n));
+  g->mode = (uint8_t)mode;
+  g->n = g->left = n;
+  ed_op_adopt(task->loop, task, &gather_types[mode], &g->op);
+  return g;
+}
+
+static void watch_task (gathering *g, member *m, ed_task *task, bool is_own) {
+  m->all = g;
+  m->task = task;
+  m->is_own = is_own;
+  m->watch.ended = member_ended;
+  ed_list_init(&m->watch.link);
+  if (ed_task_has_ended(task))
+    note_end(m);
+  else
+    ed_list_append(&task->watchers, &m->watch.link);
+}
+
+/* The argument at the top (popped) becomes a member. */
+static void start_member (lua_State *L, gathering *g, uint32_t i, ed_loop *loop) {
+  ed_task *task = ed_class_test(L, loop, -1, ED_CLASS_TASK);
+  bool is_own = task == NULL;
+  if (is_own) {
+    task = ed_task_spawn(L, loop, &g->block->scope, 0, false);
+    task->is_held = true;
+  }
+  else
+    lua_pop(L, 1);
+  watch_task(g, &g->row[i], task, is_own);
+}
+
+/* Members are checked before anything is started. */
+static void check_member (lua_State *L, ed_loop *loop, lua_Integer i) {
+  ed_task *task = ed_class_test(L, loop, -1, ED_CLASS_TASK);
+  if (task != NULL && task == loop->current) luaL_error(L, "task cannot await itself");
+  if (task == NULL && !lua_isfunction(L, -1)) {
+    if (luaL_getmetafield(L, -1, "__call") == LUA_TNIL)
+      luaL_error(L, "member %d: function or Task expected, got %s", (int)i, luaL_typename(L, -1));
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+static uint32_t check_members (lua_State *L, ed_loop *loop, bool is_list) {
+  lua_Integer n = is_list ? luaL_len(L, 1) : lua_gettop(L);
+  luaL_argcheck(L, n < 0x7fffffff, 1, "too many members");
+  for (lua_Integer i = 1; i <= n; i++) {
+    if (is_list) lua_geti(L, 1, i);
+    else lua_pushvalue(L, (int)i);
+    check_member(L, loop, i);
+  }
+  return (uint32_t)n;
+}
+
+static int start_all (lua_State *L, ed_task *task, gather_mode mode, uint32_t n, bool is_list) {
+  gathering *g = new_gathering(L, task, mode, n);
+  g->is_list = is_list;
+  g->block = ed_block_open(L, task, ED_BLOCK_GATHER, ED_SCOPE_BLOCK);
+  for (uint32_t i = 0; i < n; i++) {
+    push_argument(L, g, i);
+    start_member(L, g, i, task->loop);
+  }
+  if (g->left == 0) ed_op_done(&g->op, 0);
+  return ed_await(L, &g->op, 0);
+}
+
+static int run_members (lua_State *L, gather_mode mode) {
+  ed_loop *loop = ed_loop_of(L);
+  bool is_list = lua_istable(L, 1);
+  uint32_t n;
+  if (mode != GATHER_ALL || is_list) luaL_checktype(L, 1, LUA_TTABLE), lua_settop(L, 1);
+  n = check_members(L, loop, is_list);
+  if (n == 0 && mode >= GATHER_RACE) return luaL_argerror(L, 1, "no members");
+  return start_all(L, ed_checkpoint(L), mode, n, is_list);
+}
+
+/*
+** eddy.gather(f, g, ...) --> first result of each;  eddy.gather(list) --> list with n
+** Awaits. The first failure cancels the others and is raised when all have ended.
+*/
+static int l_gather (lua_State *L) { return run_members(L, GATHER_ALL); }
+
+/*
+** eddy.settle(list) --> list of {ok=true, value=} | {ok=false, err=}
+** Awaits. Never raises for a member.
+*/
+static int l_settle (lua_State *L) { return run_members(L, GATHER_SETTLE); }
+
+/*
+** eddy.race(list) --> first result and index of the member that ends first
+** Awaits. Raises that member's error if it failed.
+*/
+static int l_race (lua_State *L) { return run_members(L, GATHER_RACE); }
+
+/*
+** eddy.any(list) --> first result and index of the member that succeeds first
+** Awaits. Raises an ErrorGroup if all fail.
+*/
+static int l_any (lua_State *L) { return run_members(L, GATHER_ANY); }
+
+static const luaL_Reg functions[] = {
+  {"gather", l_gather},
+  {"settle", l_settle},
+  {"race", l_race},
+  {"any", l_any},
+  {NULL, NULL},
+};
+
+void ed_open_gather (lua_State *L, int box) { ed_setfuncs(L, functions, box); }

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** The sync floor, opened in one go.
+*/
+#include "sync/sync.h"
+
+void ed_open_sync (lua_State *L, ed_loop *loop, int box) {
+  ed_open_event(L, loop, box);
+  ed_open_semaphore(L, loop, box);
+  ed_open_queue(L, loop, box);
+  ed_open_gather(L, box);
+}

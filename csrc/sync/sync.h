@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** What tasks use to wait for each other. Opens into the table at the top.
+*/
+#ifndef ED_SYNC_H
+#define ED_SYNC_H
+
+#include "core/loop.h"
+
+void ed_open_sync (lua_State *L, ed_loop *loop, int box);
+
+/* Its parts. */
+void ed_open_event (lua_State *L, ed_loop *loop, int box);
+void ed_open_semaphore (lua_State *L, ed_loop *loop, int box);
+void ed_open_queue (lua_State *L, ed_loop *loop, int box);
+void ed_open_gather (lua_State *L, int box);
+
+#endif

@@ -1,0 +1,73 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Module "eddy": the kernel as scripts see it. What is fast or touches the loop is C
+-- (eddy.core); here are the few functions that are policy, and a clear answer for every name of
+-- the contract that does not exist yet.
+
+local core = require "eddy.core"
+
+---@class eddy
+local eddy = {}
+
+for _, name in ipairs {
+  "run", "spawn", "spawn_with", "background", "current", "sleep", "sleep_until", "now",
+  "group", "gather", "settle", "race", "any", "timeout", "within", "shield", "deadline",
+  "remaining", "cancelled", "is", "error", "config", "stats", "dump", "semaphore", "queue",
+  "event", "Error", "ErrorGroup",
+} do
+  eddy[name] = core[name]
+end
+
+--- Version of the library.
+eddy.version = core.version
+
+local function pass_cancellation(ok, ...)
+  if not ok and core.cancels((...)) then error((...), 0) end
+  return ok, ...
+end
+
+--- As `pcall`, but a cancellation of a block around the running task passes through; an error
+--- that merely is of kind "cancelled" (from a task that somebody else cancelled) is caught.
+---@async
+---@param fn function
+---@param ... any
+---@return boolean ok
+---@return any ...  results of `fn`, or its error
+function eddy.pcall(fn, ...)
+  return pass_cancellation(pcall(fn, ...))
+end
+
+---@class eddy.Semaphore
+local Semaphore = core.methods(core.semaphore(1))
+
+--- Run `fn` while holding one permit.
+---@async
+---@param fn function
+---@param ... any
+---@return any ...  results of `fn`
+function Semaphore:with(fn, ...)
+  local _ <close> = self:acquire()
+  return fn(...)
+end
+
+---@class eddy.Queue
+local Queue = core.methods(core.queue(1))
+
+--- Iterate over the items until the queue is closed and drained; `break` leaves the rest.
+---@return fun(): any
+function Queue:iter()
+  return function() return (self:get()) end
+end
+
+local later = {
+  every = true, as_completed = true, map = true, each = true, defer = true, future = true,
+  await = true, gen = true, coroutine = true, require = true, atomic = true, var = true,
+  lock = true, condition = true, barrier = true, select = true, ratelimit = true, pool = true,
+  offload = true, offload_map = true, frame = true, on = true,
+}
+
+return setmetatable(eddy, {
+  __index = function(_, name)
+    if later[name] then error("not yet: eddy." .. name, 2) end
+  end,
+})
