@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "bind/url_lua.h"
 #include "core/block.h"
 #include "core/class.h"
 #include "core/error.h"
@@ -86,6 +87,8 @@ static void open_io (lua_State *L, int box) {
     module->open(L, box);
     lua_setfield(L, -2, module->name);
   }
+  ed_open_url(L, box);
+  lua_setfield(L, -2, "url");
 }
 
 int luaopen_eddy_core (lua_State *L) {

@@ -13,8 +13,11 @@
 */
 #include "core/loop.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/block.h"
 #include "core/handle.h"
@@ -156,6 +159,41 @@ static void jump (ed_loop *loop) {
     if (loop->clock < ed_heap_due(&loop->timers)) loop->clock = ed_heap_due(&loop->timers);
 }
 
+/* ---- SIGPIPE ---- */
+
+ed_pipe_guard ed_pipe_guard_begin (void) {
+  ed_pipe_guard guard = {false};
+  sigset_t pending, pipe_only, before;
+  sigpending(&pending);
+  if (sigismember(&pending, SIGPIPE)) return guard; /* somebody else's: leave it alone */
+  sigemptyset(&pipe_only);
+  sigaddset(&pipe_only, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+  guard.is_on = !sigismember(&before, SIGPIPE);
+  return guard;
+}
+
+void ed_pipe_guard_end (ed_pipe_guard guard) {
+  static const struct timespec no_time = {0, 0};
+  sigset_t pipe_only;
+  if (!guard.is_on) return;
+  sigemptyset(&pipe_only);
+  sigaddset(&pipe_only, SIGPIPE);
+  while (sigtimedwait(&pipe_only, NULL, &no_time) == SIGPIPE) {}
+  pthread_sigmask(SIG_UNBLOCK, &pipe_only, NULL);
+}
+
+static void run_uv (ed_loop *loop, uv_run_mode mode) {
+  ed_pipe_guard guard;
+  if (loop->nwrites == 0) {
+    uv_run(loop->uv, mode);
+    return;
+  }
+  guard = ed_pipe_guard_begin();
+  uv_run(loop->uv, mode);
+  ed_pipe_guard_end(guard);
+}
+
 /* ---- the turn ---- */
 
 static void run_ready (ed_loop *loop) {
@@ -176,7 +214,7 @@ static void run_ready (ed_loop *loop) {
 static bool look_finds_nothing (ed_loop *loop) {
   for (int looks = 0; looks < 2; looks++) {
     uint32_t before = loop->progress;
-    uv_run(loop->uv, UV_RUN_NOWAIT);
+    run_uv(loop, UV_RUN_NOWAIT);
     if (!ed_list_is_empty(&loop->ready) || loop->progress != before) return false;
   }
   return true;
@@ -191,14 +229,14 @@ static void wait_for_events (ed_loop *loop) {
     }
   }
   arm_alarm(loop);
-  uv_run(loop->uv, UV_RUN_ONCE);
+  run_uv(loop, UV_RUN_ONCE);
 }
 
 void ed_loop_turn (ed_loop *loop, bool may_block) {
   if (may_block && ed_list_is_empty(&loop->ready))
     wait_for_events(loop);
   else
-    uv_run(loop->uv, UV_RUN_NOWAIT);
+    run_uv(loop, UV_RUN_NOWAIT);
   fire_timers(loop);
   run_ready(loop);
 }
@@ -234,7 +272,7 @@ static void let_uv_finish (ed_loop *loop) {
   while ((loop->nhandles > 0 || loop->njobs > 0) && uv_hrtime() < end) {
     uv_update_time(loop->uv);
     uv_timer_start(&loop->alarm, on_alarm, 20, 0);
-    uv_run(loop->uv, UV_RUN_ONCE);
+    run_uv(loop, UV_RUN_ONCE);
   }
   uv_timer_stop(&loop->alarm);
   loop->alarm_due = UINT64_MAX;

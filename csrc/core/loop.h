@@ -85,6 +85,7 @@ struct ed_loop {
   uint32_t nexternal; /* pending ones that something outside can complete */
   uint32_t njobs;   /* in libuv's thread pool */
   uint32_t nfiles;
+  uint32_t nwrites; /* in libuv's write queues: SIGPIPE is held back while there are any */
   int trapped;       /* the signal that cancelled the run, or 0 */
   uint32_t progress; /* counted up by callbacks: something outside happened */
   char *read_buffer; /* ED_READ_ROOM bytes shared by all streams, made at first use */
@@ -129,6 +130,17 @@ ed_loop *ed_loop_new (lua_State *L);
 
 /* Start libuv, if that has not happened. Returns 0 or a UV_E code. */
 int ed_loop_start (ed_loop *loop);
+
+/*
+** Hold SIGPIPE back in this thread around calls that may write to a socket whose peer is gone:
+** libuv has no way to ask for that, and a library must neither die nor change the disposition.
+*/
+typedef struct ed_pipe_guard {
+  bool is_on;       /* we blocked it, and take away what came */
+} ed_pipe_guard;
+
+ed_pipe_guard ed_pipe_guard_begin (void);
+void ed_pipe_guard_end (ed_pipe_guard guard);
 
 /* One turn. 'may_block': wait for libuv when nothing is ready. */
 void ed_loop_turn (ed_loop *loop, bool may_block);

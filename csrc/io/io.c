@@ -6,9 +6,13 @@
 
 #include <stddef.h>
 
+#include "io/http_message.h"
+#include "io/net.h"
 #include "io/signal.h"
 
 const ed_io_module ed_io_modules[] = {
+  {"net", ed_open_net},
+  {"http", ed_open_http},
   {"signal", ed_open_signal},
   {NULL, NULL},
 };

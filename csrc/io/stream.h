@@ -59,7 +59,20 @@ ed_verdict ed_stream_stop_read (ed_stream *stream, ed_op *op);
 */
 int ed_stream_start_write (ed_stream *stream, ed_op *op, uv_buf_t *piece, unsigned n);
 
-/* A new closed stream in a box, pushed; for connect and accept to fill. */
-ed_stream *ed_stream_push (lua_State *L, ed_loop *loop);
+/*
+** A new stream without a libuv handle yet, for connect and accept to fill; NULL when memory is
+** short. Whoever made it owns the box's share: ed_stream_box hands that to a userdata,
+** ed_handle_unbox gives it up.
+*/
+ed_stream *ed_stream_new (ed_loop *loop);
+
+/* Push the userdata of a stream; if that raises, the stream is still the caller's. */
+void ed_stream_box (lua_State *L, ed_stream *stream);
+
+/* Name the other side, for errors. */
+void ed_stream_set_target (ed_stream *stream, const char *target);
+
+/* The class and its methods; pushes nothing. */
+void ed_open_stream (lua_State *L, ed_loop *loop, int box);
 
 #endif

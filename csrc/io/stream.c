@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** The engine half of streams; stream_lua.c has the methods. All of it runs without Lua.
+**
+** Writing goes to the socket by sendmsg with MSG_NOSIGNAL first; only a rest is copied and
+** left to libuv, whose queue then keeps the order. The copy belongs to the write itself, so a
+** waiter may leave: a message that was begun is sent whole.
+*/
+#include "io/stream.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* What libuv still has to send. */
+typedef struct rest {
+  uv_write_t req;
+  ed_stream *stream;
+  ed_op *op;
+  size_t size; /* of the bytes behind this struct */
+} rest;
+
+/* ---- life ---- */
+
+static void drop_stream (ed_handle *handle) {
+  ed_stream *stream = (ed_stream *)handle;
+  ed_mem *mem = &handle->loop->mem;
+  ed_buf_free(&stream->in, mem);
+  ed_stream_set_target(stream, NULL);
+  ed_mem_free(mem, stream, sizeof *stream);
+}
+
+static void answer_reader (ed_stream *stream, int status) {
+  ed_op *op = stream->reader;
+  if (op == NULL) return;
+  stream->reader = NULL;
+  ed_op_complete(op, status);
+}
+
+static void close_stream (ed_handle *handle) {
+  ed_stream *stream = (ed_stream *)handle;
+  stream->is_reading = false;
+  if (stream->ended == 0) stream->ended = UV_ECANCELED;
+  answer_reader(stream, UV_ECANCELED);
+}
+
+ed_stream *ed_stream_new (ed_loop *loop) {
+  ed_stream *stream = ed_loop_calloc(loop, sizeof *stream);
+  if (stream != NULL) ed_handle_init(&stream->handle, loop, close_stream, drop_stream);
+  return stream;
+}
+
+void ed_stream_set_target (ed_stream *stream, const char *target) {
+  ed_mem *mem = &stream->handle.loop->mem;
+  size_t size = target != NULL ? strlen(target) + 1 : 0;
+  if (stream->target != NULL) ed_mem_free(mem, stream->target, strlen(stream->target) + 1);
+  stream->target = size > 0 ? ed_mem_new(mem, size) : NULL;
+  if (stream->target != NULL) memcpy(stream->target, target, size);
+}
+
+bool ed_stream_is_closed (const ed_stream *stream) { return stream->handle.is_closing; }
+
+/* ---- reading ---- */
+
+static void on_alloc (uv_handle_t *uv, size_t suggested, uv_buf_t *buf) {
+  ed_handle *handle = uv->data;
+  (void)suggested;
+  buf->base = ed_loop_read_buffer(handle->loop);
+  buf->len = buf->base != NULL ? ED_READ_ROOM : 0;
+}
+
+static void stop_reading (ed_stream *stream) {
+  uv_read_stop(&stream->handle.uv.stream);
+  stream->is_reading = false;
+}
+
+static size_t high_water (const ed_stream *stream) {
+  return stream->reader != NULL && stream->high > ED_STREAM_HIGH ? stream->high : ED_STREAM_HIGH;
+}
+
+static void take_bytes (ed_stream *stream, ssize_t n, const uv_buf_t *buf) {
+  if (n < 0)
+    stream->ended = (int)n;
+  else if (!ed_buf_append(&stream->in, &stream->handle.loop->mem, buf->base, (size_t)n))
+    stream->ended = UV_ENOMEM;
+}
+
+static void on_read (uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
+  ed_stream *stream = uv->data;
+  ed_op *op;
+  if (n == 0) return;
+  stream->handle.loop->progress++;
+  take_bytes(stream, n, buf);
+  op = stream->reader;
+  if (op != NULL && stream->want(stream, op)) answer_reader(stream, op->status);
+  if (stream->is_reading && (stream->ended != 0 || stream->in.size >= high_water(stream)))
+    stop_reading(stream);
+}
+
+static int start_reading (ed_stream *stream) {
+  int status;
+  if (stream->is_reading) return 0;
+  status = uv_read_start(&stream->handle.uv.stream, on_alloc, on_read);
+  stream->is_reading = status == 0;
+  return status;
+}
+
+int ed_stream_start_read (ed_stream *stream, ed_op *op, ed_want want, size_t high) {
+  int status;
+  if (ed_stream_is_closed(stream)) return UV_ECANCELED;
+  if (stream->reader != NULL) return UV_EBUSY;
+  if (want(stream, op)) {
+    ed_op_done(op, op->status);
+    return 0;
+  }
+  stream->high = high;
+  if ((status = start_reading(stream)) < 0) return status;
+  stream->reader = op;
+  stream->want = want;
+  return 0;
+}
+
+ed_verdict ed_stream_stop_read (ed_stream *stream, ed_op *op) {
+  if (stream->reader == op) stream->reader = NULL;
+  ed_op_release(op);
+  return ED_STOPPED;
+}
+
+/* ---- writing ---- */
+
+static void on_write (uv_write_t *req, int status) {
+  rest *r = req->data;
+  ed_stream *stream = r->stream;
+  ed_op *op = r->op;
+  stream->writer = NULL;
+  stream->handle.loop->nwrites--;
+  ed_mem_free(&stream->handle.loop->mem, r, sizeof *r + r->size);
+  ed_op_complete(op, status);
+}
+
+/* How much the socket takes now: bytes, 0 when it is full, or a UV_E code. */
+static ssize_t send_now (ed_stream *stream, uv_buf_t *piece, unsigned n) {
+  struct msghdr message = {.msg_iov = (struct iovec *)piece, .msg_iovlen = n};
+  uv_os_fd_t fd;
+  ssize_t sent;
+  if (stream->handle.uv.stream.write_queue_size > 0) return 0;
+  if (uv_fileno(&stream->handle.uv.any, &fd) < 0) return UV_EBADF;
+  do {
+    sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  } while (sent < 0 && errno == EINTR);
+  if (sent >= 0) return sent;
+  return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : uv_translate_sys_error(errno);
+}
+
+static size_t total_size (const uv_buf_t *piece, unsigned n) {
+  size_t size = 0;
+  for (unsigned i = 0; i < n; i++) size += piece[i].len;
+  return size;
+}
+
+static void copy_rest (char *to, const uv_buf_t *piece, unsigned n, size_t skip) {
+  for (unsigned i = 0; i < n; i++) {
+    size_t here = skip < piece[i].len ? skip : piece[i].len;
+    memcpy(to, piece[i].base + here, piece[i].len - here);
+    to += piece[i].len - here;
+    skip -= here;
+  }
+}
+
+static int queue_rest (ed_stream *stream, ed_op *op, uv_buf_t *piece, unsigned n, size_t sent) {
+  ed_loop *loop = stream->handle.loop;
+  size_t size = total_size(piece, n) - sent;
+  rest *r = ed_mem_new(&loop->mem, sizeof *r + size);
+  uv_buf_t copy;
+  ed_pipe_guard guard;
+  int status;
+  if (r == NULL) return UV_ENOMEM;
+  r->stream = stream;
+  r->op = op;
+  r->size = size;
+  r->req.data = r;
+  copy = uv_buf_init((char *)(r + 1), (unsigned)size);
+  copy_rest(copy.base, piece, n, sent);
+  guard = ed_pipe_guard_begin();
+  status = uv_write(&r->req, &stream->handle.uv.stream, &copy, 1, on_write);
+  ed_pipe_guard_end(guard);
+  if (status < 0) {
+    ed_mem_free(&loop->mem, r, sizeof *r + size);
+    return status;
+  }
+  loop->nwrites++;
+  stream->writer = op;
+  return 0;
+}
+
+int ed_stream_start_write (ed_stream *stream, ed_op *op, uv_buf_t *piece, unsigned n) {
+  ssize_t sent;
+  if (ed_stream_is_closed(stream)) return UV_ECANCELED;
+  if (stream->writer != NULL) return UV_EBUSY;
+  if (stream->is_shut) return UV_EPIPE;
+  if ((sent = send_now(stream, piece, n)) < 0) return (int)sent;
+  if ((size_t)sent < total_size(piece, n)) return queue_rest(stream, op, piece, n, (size_t)sent);
+  ed_op_done(op, 0);
+  return 0;
+}

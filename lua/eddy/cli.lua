@@ -1,0 +1,310 @@
+-- SPDX-License-Identifier: MIT
+-- The program `eddy`: lua.c's conventions, with every piece of Lua a root task of its own.
+--
+-- The script, each `-e` and each line of the prompt run through `eddy.run`, so they wait at top level
+-- and end when they and their children have ended. LUA_INIT and `-l` run before any task: a module
+-- named there may call `eddy.config`. SIGINT and SIGTERM cancel the running root, the second one kills.
+-- For now the loop stands still while the prompt waits for a line.
+--
+-- `main` returns the exit code: 0, 1 for an error, 128 + n when signal n ended a root task.
+
+local core = require "eddy.core"
+local eddy = require "eddy"
+
+local cli = {}
+
+local NAME = "eddy"
+local FAILURE = 1
+local VERSION_SUFFIX = "_" .. _VERSION:match("%d+%.%d+"):gsub("%.", "_")
+
+local USAGE = [=[
+usage: eddy [options] [script [args]]
+  -e stat   execute string 'stat'
+  -i        enter interactive mode after executing 'script'
+  -l mod    require library 'mod' into global 'mod'
+  -l g=mod  require library 'mod' into global 'g'
+  -v        show version information
+  -E        ignore environment variables
+  -W        turn warnings on
+  --        stop handling options
+  -         stop handling options and execute stdin
+]=]
+
+-- ---- Messages ----------------------------------------------------------------------------------
+
+local function say(text)
+  io.stderr:write(NAME, ": ", text, "\n")
+end
+
+--- What an error says about itself, as lua.c words it.
+local function message_of(err)
+  local kind = type(err)
+  if kind == "string" or kind == "number" then return tostring(err) end
+  local meta = getmetatable(err)
+  if type(meta) == "table" and meta.__tostring then
+    local ok, text = pcall(tostring, err)
+    if ok then return text end
+  end
+  return ("(error object is a %s value)"):format(kind)
+end
+
+--- Print an error, with the traceback of the task where there is one.
+local function report(err, traceback)
+  local text = message_of(err)
+  if traceback and traceback ~= "" then
+    -- The script was a tail call, so that no frame of this file stands below it.
+    text = text .. "\n" .. traceback:gsub("\n\t%(%.%.%.tail calls%.%.%.%)\n\t%[C%]: in %?$", "\n\t[C]: in ?")
+  end
+  say(text)
+end
+
+local function version_line()
+  return ("%s %s (%s, libuv %s)"):format(NAME, core.version, core.lua_version or _VERSION, core.libuv_version)
+end
+
+-- ---- Options -----------------------------------------------------------------------------------
+
+---@class eddy.cli.Options
+---@field actions {letter: string, value: string?}[]  -e, -l and -W in their order
+---@field interactive boolean
+---@field version boolean
+---@field help boolean
+---@field no_environment boolean
+---@field has_statement boolean
+---@field script integer?        index of the script in the words
+---@field is_stdin boolean       the script is `-`
+
+local FLAGS = { ["-i"] = "interactive", ["-v"] = "version", ["--version"] = "version", ["-E"] = "no_environment",
+  ["--help"] = "help" }
+
+--- The letter and value of `-e stat`, `-estat`, `-l mod`, `-lmod`, and how many words that was.
+local function action_of(words, i)
+  local letter, value = words[i]:match("^%-([el])(.*)$")
+  if not letter then return nil end
+  if value ~= "" then return { letter = letter, value = value }, 1 end
+  value = words[i + 1]
+  if not value or value:sub(1, 1) == "-" then return nil end
+  return { letter = letter, value = value }, 2
+end
+
+--- Read the options up to the script.
+---@param words string[]
+---@return eddy.cli.Options? options  nil: a word is wrong
+---@return string? bad                that word
+local function parse(words)
+  local options = { actions = {}, interactive = false, version = false, help = false, no_environment = false,
+    has_statement = false, is_stdin = false }
+  local i = 1
+  while words[i] and words[i]:sub(1, 1) == "-" do
+    local word, taken = words[i], 1
+    if word == "-" then options.is_stdin = true break end
+    if word == "--" then i = i + 1 break end
+    if FLAGS[word] then
+      options[FLAGS[word]] = true
+    elseif word == "-W" then
+      options.actions[#options.actions + 1] = { letter = "W" }
+    else
+      local action
+      action, taken = action_of(words, i)
+      if not action then return nil, word end
+      options.actions[#options.actions + 1] = action
+      options.has_statement = options.has_statement or action.letter == "e"
+    end
+    i = i + taken
+  end
+  options.script = words[i] and i or nil
+  return options
+end
+
+local function usage(bad)
+  local lacks = bad == "-e" or bad == "-l"
+  say(lacks and ("'%s' needs argument"):format(bad) or ("unrecognized option '%s'"):format(bad))
+  io.stderr:write(USAGE)
+  return FAILURE
+end
+
+--- The global `arg`: the script at 0, what precedes it below, its arguments above.
+local function arrange(words, script)
+  local first = 0
+  while words[first - 1] ~= nil do first = first - 1 end
+  local arranged = {}
+  for i = first, #words do arranged[i - (script or 0)] = words[i] end
+  return arranged
+end
+
+-- ---- Running -----------------------------------------------------------------------------------
+
+--- Call `chunk` as a root task. Reports what it raises.
+---@return integer code     0, or the exit code
+---@return table? results   what it returned, with `n`
+---@return boolean? signal  a signal ended it
+local function run(chunk, ...)
+  local root
+  local results = table.pack(pcall(eddy.run, function(...)
+    root = eddy.current()
+    core.signal.trap("INT", "TERM")
+    return chunk(...)
+  end, ...))
+  if results[1] then return 0, results end
+  local signal = core.signal.trapped()
+  if signal and eddy.is(results[2], "cancelled") then return 128 + signal, nil, true end
+  report(results[2], root and root:traceback())
+  return FAILURE
+end
+
+local function run_loaded(chunk, problem, ...)
+  if chunk then return (run(chunk, ...)) end
+  report(problem)
+  return FAILURE
+end
+
+--- A traceback without the frames of this file below it.
+local function traceback_of(err)
+  if type(err) ~= "string" then return message_of(err) end
+  return (debug.traceback(err, 2):gsub("\n%s*%[C%]: in function 'xpcall'\n.*", ""))
+end
+
+--- Call outside of any task, as lua.c does.
+---@return integer code
+---@return any value      the first result
+local function call_plainly(fn, ...)
+  local ok, value = xpcall(fn, traceback_of, ...)
+  if ok then return 0, value end
+  report(value)
+  return FAILURE
+end
+
+--- `-l mod`, `-l g=mod`; of `mod-2.0` the global is `mod`.
+local function require_global(text)
+  local name, module = text:match("^([^=]*)=(.*)$")
+  if not name then name, module = text:match("^[^-]*"), text end
+  local code, value = call_plainly(require, module)
+  if code == 0 then _G[name] = value end
+  return code
+end
+
+local function run_init(options)
+  if options.no_environment then return 0 end
+  for _, name in ipairs { "LUA_INIT" .. VERSION_SUFFIX, "LUA_INIT" } do
+    local text = os.getenv(name)
+    if text then
+      local chunk, problem
+      if text:sub(1, 1) == "@" then chunk, problem = loadfile(text:sub(2)) else chunk, problem = load(text, "=" .. name) end
+      if chunk then return (call_plainly(chunk)) end
+      report(problem)
+      return FAILURE
+    end
+  end
+  return 0
+end
+
+local function run_action(action)
+  if action.letter == "W" then warn("@on") return 0 end
+  if action.letter == "l" then return require_global(action.value) end
+  local chunk, problem = load(action.value, "=(command line)")
+  return run_loaded(chunk, problem)
+end
+
+local function run_actions(options)
+  for _, action in ipairs(options.actions) do
+    local code = run_action(action)
+    if code ~= 0 then return code end
+  end
+  return 0
+end
+
+local function run_script(options)
+  local path = not options.is_stdin and arg[0] or nil
+  local chunk, problem = loadfile(path)
+  return run_loaded(chunk, problem, table.unpack(arg))
+end
+
+-- ---- The prompt --------------------------------------------------------------------------------
+
+local function prompt(name, default)
+  local text = _G[name]
+  io.stdout:write(text == nil and default or tostring(text))
+  io.stdout:flush()
+  return io.stdin:read("l")
+end
+
+--- Does the text only lack its end?
+local function is_incomplete(problem)
+  return problem:sub(-5) == "<eof>"
+end
+
+--- Read one statement or expression, over as many lines as it takes.
+---@return function? chunk
+---@return string? problem   nil too: the input has ended
+local function read_chunk()
+  local text = prompt("_PROMPT", "> ")
+  if not text then return nil end
+  local expression = load("return " .. text:gsub("^=", ""), "=stdin")
+  if expression then return expression end
+  while true do
+    local chunk, problem = load(text, "=stdin")
+    if chunk or not is_incomplete(problem) then return chunk, problem end
+    local more = prompt("_PROMPT2", ">> ")
+    if not more then return nil, problem end
+    text = text .. "\n" .. more
+  end
+end
+
+local function show(results)
+  if results.n < 2 then return end
+  local ok, problem = pcall(print, table.unpack(results, 2, results.n))
+  if not ok then say(("error calling 'print' (%s)"):format(message_of(problem))) end
+end
+
+--- Read and run lines until the input ends. An interrupted line ends; SIGTERM ends all of it.
+local function run_prompt()
+  while true do
+    local chunk, problem = read_chunk()
+    if chunk then
+      local code, results, signal = run(chunk)
+      if results then show(results) end
+      if signal and code ~= 130 then return code end
+      if signal then say("interrupted") end
+    elseif problem then
+      report(problem)
+    else
+      io.stdout:write("\n")
+      return 0
+    end
+  end
+end
+
+-- ---- All of it ---------------------------------------------------------------------------------
+
+--- What comes after the options: the script, the prompt, or a script on standard input.
+local function run_rest(options)
+  if options.script then
+    local code = run_script(options)
+    if code ~= 0 then return code end
+  end
+  if options.interactive then return run_prompt() end
+  if options.script or options.has_statement or options.version then return 0 end
+  if not core.isatty(0) then return run_loaded(loadfile()) end
+  print(version_line())
+  return run_prompt()
+end
+
+--- Run the program. Sets the global `arg` as lua.c does.
+---@param words string[]   the command line: the program at 0, its options and arguments from 1
+---@return integer code    for the process to exit with
+function cli.main(words)
+  local options, bad = parse(words)
+  if not options then return usage(bad) end
+  if options.help then
+    io.stdout:write(USAGE)
+    return 0
+  end
+  if options.version or options.interactive then print(version_line()) end
+  _G.arg = arrange(words, options.script)
+  local code = run_init(options)
+  if code == 0 then code = run_actions(options) end
+  if code == 0 then code = run_rest(options) end
+  return code
+end
+
+return cli

@@ -1,0 +1,88 @@
+-- SPDX-License-Identifier: MIT
+-- HTTP/1.1: a client with kept connections and a small server.
+--
+--     local http = require "eddy.http"
+--     local page = assert(http.get("http://example.org/"))
+--     print(page.status, #page.body)
+--
+-- Cancellation: a request that is cancelled closes its connection; nothing else is affected.
+-- Errors: the network's failures are `nil, err`; statuses are data; wrong types and unknown
+-- options raise.
+local client = require "eddy.http.client"
+local misuse = require "eddy.http.misuse"
+local server = require "eddy.http.server"
+
+local http = {}
+
+-- The client behind http.get and its like. Its idle connections are closed when a run ends.
+local default = client.new()
+
+--- Send a request over the default client and wait for its answer.
+---@async
+---@param method string
+---@param url string
+---@param options eddy.http.RequestOptions?
+---@return eddy.http.Response? response
+---@return eddy.Error? err
+function http.request(method, url, options) return default:request(method, url, options) end
+
+---@async
+---@param url string
+---@param options eddy.http.RequestOptions?
+---@return eddy.http.Response? response
+---@return eddy.Error? err
+function http.get(url, options) return default:request("GET", url, options) end
+
+---@async
+---@param url string
+---@param options eddy.http.RequestOptions?
+---@return eddy.http.Response? response
+---@return eddy.Error? err
+function http.head(url, options) return default:request("HEAD", url, options) end
+
+---@async
+---@param url string
+---@param options eddy.http.RequestOptions?
+---@return eddy.http.Response? response
+---@return eddy.Error? err
+function http.post(url, options) return default:request("POST", url, options) end
+
+---@async
+---@param url string
+---@param options eddy.http.RequestOptions?
+---@return eddy.http.Response? response
+---@return eddy.Error? err
+function http.put(url, options) return default:request("PUT", url, options) end
+
+---@async
+---@param url string
+---@param options eddy.http.RequestOptions?
+---@return eddy.http.Response? response
+---@return eddy.Error? err
+function http.patch(url, options) return default:request("PATCH", url, options) end
+
+---@async
+---@param url string
+---@param options eddy.http.RequestOptions?
+---@return eddy.http.Response? response
+---@return eddy.Error? err
+function http.delete(url, options) return default:request("DELETE", url, options) end
+
+---@async
+---@param url string
+---@param options eddy.http.RequestOptions?
+---@return eddy.http.Response? response
+---@return eddy.Error? err
+function http.options(url, options) return default:request("OPTIONS", url, options) end
+
+--- A client with a pool, a base address and headers of its own; a `<close>` value.
+http.client = client.new
+
+--- Serve requests from the running task's current block until it is stopped.
+http.serve = server.serve
+
+for _, name in ipairs { "events", "download", "cookies" } do
+  http[name] = function() misuse.not_yet("http." .. name) end
+end
+
+return http
