@@ -119,7 +119,14 @@ void *ed_loop_calloc (ed_loop *loop, size_t size) {
 
 uint64_t ed_loop_now (ed_loop *loop) { return loop->is_manual ? loop->clock : uv_hrtime(); }
 
-static void on_alarm (uv_timer_t *alarm) { ((ed_loop *)alarm->loop->data)->alarm_due = UINT64_MAX; }
+/*
+** libuv runs timers before it polls, also in a turn that may block. An alarm that fires there
+** would leave the poll without an end; uv_stop makes that poll look only.
+*/
+static void on_alarm (uv_timer_t *alarm) {
+  ((ed_loop *)alarm->loop->data)->alarm_due = UINT64_MAX;
+  uv_stop(alarm->loop);
+}
 
 static void set_alarm (ed_loop *loop, uint64_t due, uint64_t ms) {
   if (due >= loop->alarm_due && loop->alarm_due != UINT64_MAX) return; /* it wakes us earlier */
