@@ -100,8 +100,7 @@ static int send_request (lua_State *L, ed_task *task, ed_stream *stream) {
 static int push_failed_exchange (lua_State *L, exchange *x) {
   ed_http_message *m = x->message;
   int n = 2;
-  if (x->sent < 0 && m->began == 0)
-    ed_error_uv(L, x->sent, "write", x->stream->target);
+  if (x->sent < 0 && m->began == 0) ed_error_uv(L, x->sent, "write", x->stream->target);
   else n = ed_http_push_error(L, m, x->stream);
   lua_pushboolean(L, m->began == 0);
   return n + 1;
@@ -179,7 +178,8 @@ static int l_exchange (lua_State *L) {
   x->stream = stream;
   x->message = m;
   x->sent = sent;
-  return ed_await(L, &x->op, ed_stream_start_read(stream, &x->op, want_response, SIZE_MAX));
+  return ed_await(
+    L, &x->op, ed_stream_start_read(stream, &x->op, want_response, SIZE_MAX));
 }
 
 static int finish_piece (lua_State *L, ed_op *op) {
@@ -248,8 +248,9 @@ static int l_message_phase (lua_State *L) {
 static int l_message_is_reusable (lua_State *L) {
   ed_http_message *m = ed_http_check(L, 1);
   ed_stream *stream = ed_stream_check(L, 2);
-  lua_pushboolean(L, m->phase == ED_HTTP_DONE && m->keep_alive && stream->in.size == 0
-    && stream->ended == 0 && stream->writer == NULL && !ed_stream_is_closed(stream));
+  lua_pushboolean(L,
+    m->phase == ED_HTTP_DONE && m->keep_alive && stream->in.size == 0
+      && stream->ended == 0 && stream->writer == NULL && !ed_stream_is_closed(stream));
   return 1;
 }
 

@@ -10,12 +10,13 @@
 #include "core/error.h"
 
 enum {
-  FIELDS = 1000,       /* of any head: the larger of the two limits */
+  FIELDS = 1000, /* of any head: the larger of the two limits */
   MAX_INTERIMS = 32,
   RESERVE_TOP = 1 << 20 /* room made at once for a body that is announced */
 };
 
-void ed_http_start (ed_http_message *m, ed_loop *loop, bool is_request, uint64_t max_body) {
+void ed_http_start (
+  ed_http_message *m, ed_loop *loop, bool is_request, uint64_t max_body) {
   uint8_t asked = m->asked;
   memset(m, 0, sizeof *m);
   m->asked = asked;
@@ -83,7 +84,8 @@ static bool skip_interim (ed_http_message *m, ed_stream *stream, size_t len) {
 }
 
 static bool has_body (const ed_http_message *m) {
-  return m->framing != ED_HTTP1_NOBODY && !(m->framing == ED_HTTP1_LENGTH && m->length == 0);
+  return m->framing != ED_HTTP1_NOBODY
+    && !(m->framing == ED_HTTP1_LENGTH && m->length == 0);
 }
 
 /* The head is whole: what of the body? */
@@ -93,8 +95,8 @@ static void begin_body (ed_http_message *m, ed_stream *stream, size_t len) {
   m->first = ed_loop_now(loop);
   m->phase = ED_HTTP_BODY;
   if (m->framing == ED_HTTP1_CHUNKED)
-    ed_chunked_init(&m->chunked,
-      m->is_request ? &ed_chunked_server_limits : &ed_chunked_client_limits);
+    ed_chunked_init(
+      &m->chunked, m->is_request ? &ed_chunked_server_limits : &ed_chunked_client_limits);
   if (m->length > m->max_body) refuse(m, ED_HTTP_EBODY);
   else if (!m->head_only && m->length > stream->in.size && m->length <= RESERVE_TOP)
     ed_buf_reserve(&stream->in, &loop->mem, (size_t)m->length + len - stream->in.size);

@@ -36,27 +36,27 @@ typedef struct ed_http_message {
   ed_http1_scan scan;
   ed_chunked chunked;
   uint64_t max_body;
-  uint64_t length;   /* ED_HTTP1_LENGTH: of the body; in pieces: what is still to come */
-  uint64_t began;    /* ns: first byte of the head, 0 before */
-  uint64_t first;    /* ns: the head was whole */
-  uint64_t started;  /* ns */
-  size_t head_len;   /* at the front of the stream's buffer; 0: not whole, or taken */
-  size_t body_len;   /* behind it, decoded; in pieces: delivered so far */
-  size_t ready;      /* in pieces: bytes of the body at the front of the stream's buffer */
-  ed_span method;    /* request */
-  ed_span target;    /* request */
-  int refused;       /* ED_HTTP1_E... or one of the above; 0 */
-  int failed;        /* UV_E code of the stream; 0 */
-  uint16_t status;   /* response */
+  uint64_t length;  /* ED_HTTP1_LENGTH: of the body; in pieces: what is still to come */
+  uint64_t began;   /* ns: first byte of the head, 0 before */
+  uint64_t first;   /* ns: the head was whole */
+  uint64_t started; /* ns */
+  size_t head_len;  /* at the front of the stream's buffer; 0: not whole, or taken */
+  size_t body_len;  /* behind it, decoded; in pieces: delivered so far */
+  size_t ready;     /* in pieces: bytes of the body at the front of the stream's buffer */
+  ed_span method;   /* request */
+  ed_span target;   /* request */
+  int refused;      /* ED_HTTP1_E... or one of the above; 0 */
+  int failed;       /* UV_E code of the stream; 0 */
+  uint16_t status;  /* response */
   uint8_t minor;
-  uint8_t form;      /* request: ed_http1_form */
-  uint8_t framing;   /* ed_http1_framing */
-  uint8_t phase;     /* ed_http_phase */
-  uint8_t asked;     /* response: ed_http1_asked */
-  uint8_t interims;  /* response: so many were skipped */
+  uint8_t form;     /* request: ed_http1_form */
+  uint8_t framing;  /* ed_http1_framing */
+  uint8_t phase;    /* ed_http_phase */
+  uint8_t asked;    /* response: ed_http1_asked */
+  uint8_t interims; /* response: so many were skipped */
   bool is_request;
-  bool head_only;    /* stop behind the head: the body is read in pieces */
-  bool expects;      /* request: wants to hear 100 before it sends its body */
+  bool head_only; /* stop behind the head: the body is read in pieces */
+  bool expects;   /* request: wants to hear 100 before it sends its body */
   bool keep_alive;
 } ed_http_message;
 
@@ -83,7 +83,8 @@ void ed_http_take (ed_http_message *message, ed_stream *stream, size_t n);
 void ed_http_take_whole (ed_http_message *message, ed_stream *stream);
 
 /* Push nil and the error of a message that was refused or failed; returns 2. */
-int ed_http_push_error (lua_State *L, const ed_http_message *message, const ed_stream *stream);
+int ed_http_push_error (
+  lua_State *L, const ed_http_message *message, const ed_stream *stream);
 
 /* The message at 'arg', or an argument error. */
 ed_http_message *ed_http_check (lua_State *L, int arg);

@@ -59,8 +59,7 @@ static void push_path (lua_State *L, const ed_http_message *m, const char *text)
     else lua_pushlstring(L, text + url.path.at, url.path.len);
     if (url.query.at == 0) lua_pushnil(L);
     else lua_pushlstring(L, text + url.query.at, url.query.len);
-  }
-  else push_split(L, text, len);
+  } else push_split(L, text, len);
 }
 
 /* The status to answer a refused request with. */
@@ -126,7 +125,8 @@ static int l_read_request (lua_State *L) {
   else ed_http_start(m, r->op.loop, true, max_body < 0 ? UINT64_MAX : (uint64_t)max_body);
   r->stream = stream;
   r->message = m;
-  return ed_await(L, &r->op, ed_stream_start_read(stream, &r->op, want_request, SIZE_MAX));
+  return ed_await(
+    L, &r->op, ed_stream_start_read(stream, &r->op, want_request, SIZE_MAX));
 }
 
 /* http.chunk(bytes) --> bytes: as one chunk of the chunked coding. Empty bytes stay empty. */
@@ -150,6 +150,4 @@ static const luaL_Reg functions[] = {
   {NULL, NULL},
 };
 
-void ed_open_http_serve (lua_State *L, int box) {
-  ed_setfuncs(L, functions, box);
-}
+void ed_open_http_serve (lua_State *L, int box) { ed_setfuncs(L, functions, box); }

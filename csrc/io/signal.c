@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
-** Traps: a trapped signal cancels the root task once; from the second on the default action of
-** the signal is back, so that it kills. The handles are unreferenced (a program does not stay
-** alive to be interrupted) and end with the run.
+** Traps: a trapped signal cancels the root task once; after that the default actions are back,
+** so that the next one kills. "One shot" makes the kernel restore the action of the same signal
+** by itself, for a script that never lets the loop run. The handles are unreferenced (a program
+** does not stay alive to be interrupted) and end with the run.
 */
 #include "io/signal.h"
 
@@ -16,12 +17,19 @@ static void drop_trap (ed_handle *handle) {
   ed_mem_free(&handle->loop->mem, handle, sizeof *handle);
 }
 
+static void stop_traps (ed_loop *loop) {
+  for (ed_link *at = loop->handles.next; at != &loop->handles; at = at->next) {
+    ed_handle *handle = ED_OF(at, ed_handle, link);
+    if (handle->uv.any.type == UV_SIGNAL && !handle->is_closing) uv_signal_stop(&handle->uv.signal);
+  }
+}
+
 static void on_signal (uv_signal_t *uv, int number) {
-  ed_handle *handle = uv->data;
-  ed_loop *loop = handle->loop;
+  ed_loop *loop = ((ed_handle *)uv->data)->loop;
   loop->trapped = number;
+  loop->progress++;
   if (loop->root != NULL) ed_task_cancel(loop->root, ED_BY_SIGNAL);
-  uv_signal_stop(uv); /* the next one has its default effect */
+  stop_traps(loop);
 }
 
 static int start_trap (ed_loop *loop, int number) {
@@ -36,7 +44,7 @@ static int start_trap (ed_loop *loop, int number) {
   ed_handle_opened(handle);
   uv_unref(&handle->uv.any);
   handle->has_box = false;
-  status = uv_signal_start(&handle->uv.signal, on_signal, number);
+  status = uv_signal_start_oneshot(&handle->uv.signal, on_signal, number);
   if (status < 0) ed_handle_close(handle);
   return status;
 }
