@@ -42,8 +42,8 @@ static int l_awaitable (lua_State *L) {
 static int l_cancels (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
   luaL_checkany(L, 1);
-  lua_pushboolean(L, loop->current != NULL &&
-                       ed_cancel_owner(L, loop, loop->current->scope, 1) != NULL);
+  lua_pushboolean(L,
+    loop->current != NULL && ed_cancel_owner(L, loop, loop->current->scope, 1) != NULL);
   return 1;
 }
 
@@ -95,7 +95,8 @@ int luaopen_eddy_core (lua_State *L) {
   ed_loop *loop;
   luaL_checkversion(L);
   lua_settop(L, 0);
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &ed_box_key) == LUA_TUSERDATA) /* loaded once more */
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &ed_box_key)
+    == LUA_TUSERDATA) /* loaded once more */
     loop = ((ed_box *)lua_touserdata(L, 1))->loop;
   else {
     lua_settop(L, 0);

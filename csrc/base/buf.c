@@ -31,7 +31,8 @@ char *ed_buf_reserve (ed_buf *buf, ed_mem *mem, size_t n) {
   if (n > SIZE_MAX / 2 - buf->size) return NULL;
   if (buf->start + buf->size + n > buf->room) {
     if (buf->start >= buf->size || buf->size + n > buf->room) pull_to_front(buf);
-    if (buf->start + buf->size + n > buf->room && !grow(buf, mem, buf->start + buf->size + n))
+    if (buf->start + buf->size + n > buf->room
+      && !grow(buf, mem, buf->start + buf->size + n))
       return NULL;
   }
   return buf->block + buf->start + buf->size;

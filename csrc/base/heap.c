@@ -8,7 +8,8 @@ enum { ARITY = 4, FIRST_ROOM = 16 };
 
 static bool is_before (const ed_heap_entry *a, const ed_heap_entry *b) {
   if (a->due != b->due) return a->due < b->due;
-  return (((uint32_t)a->timer->order - b->timer->order) >> 30 & 1) != 0; /* wraps round in 31 bits */
+  return (((uint32_t)a->timer->order - b->timer->order) >> 30 & 1)
+    != 0; /* wraps round in 31 bits */
 }
 
 static void put (ed_heap *heap, uint32_t at, ed_heap_entry entry) {
@@ -50,7 +51,8 @@ bool ed_heap_reserve (ed_heap *heap, ed_mem *mem) {
   uint32_t room = heap->room > 0 ? heap->room * 2 : FIRST_ROOM;
   ed_heap_entry *grown;
   if (heap->count + heap->promised < heap->room) return true;
-  grown = ed_mem_resize(mem, heap->entry, heap->room * sizeof *grown, room * sizeof *grown);
+  grown = ed_mem_resize(
+    mem, heap->entry, heap->room * sizeof *grown, room * sizeof *grown);
   if (grown == NULL) return false;
   heap->entry = grown;
   heap->room = room;
@@ -70,10 +72,8 @@ void ed_heap_remove (ed_heap *heap, ed_timer *timer) {
   timer->place = 0;
   last = heap->entry[--heap->count];
   if (at == heap->count) return;
-  if (at > 0 && is_before(&last, &heap->entry[(at - 1) / ARITY]))
-    sift_up(heap, at, last);
-  else
-    sift_down(heap, at, last);
+  if (at > 0 && is_before(&last, &heap->entry[(at - 1) / ARITY])) sift_up(heap, at, last);
+  else sift_down(heap, at, last);
 }
 
 void ed_heap_free (ed_heap *heap, ed_mem *mem) {

@@ -16,7 +16,7 @@ typedef struct ed_link {
 } ed_link;
 
 /* The struct of 'type' whose field 'member' is at 'link'. */
-#define ED_OF(link, type, member) ((type *)((char *)(link) - offsetof(type, member)))
+#define ED_OF(link, type, member) ((type *)((char *)(link)-offsetof(type, member)))
 
 static inline void ed_list_init (ed_link *link) { link->next = link->prev = link; }
 

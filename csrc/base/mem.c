@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static unsigned kind_of (size_t size) { return (unsigned)((size + ED_MEM_STEP - 1) / ED_MEM_STEP); }
+static unsigned kind_of (size_t size) {
+  return (unsigned)((size + ED_MEM_STEP - 1) / ED_MEM_STEP);
+}
 
 static bool is_small (size_t size) { return size > 0 && kind_of(size) < ED_MEM_KINDS; }
 
@@ -48,8 +50,7 @@ void ed_mem_free (ed_mem *mem, void *block, size_t size) {
   mem->blocks--;
   if (is_small(size) && mem->kept[kind_of(size)] < ED_MEM_KEEP)
     keep(mem, block, kind_of(size));
-  else
-    free(block);
+  else free(block);
 }
 
 /* Between the small sizes a block moves; large ones are the system's business. */

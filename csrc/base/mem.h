@@ -12,9 +12,9 @@
 #include <stddef.h>
 
 enum {
-  ED_MEM_STEP = 16,    /* granularity of kept blocks */
-  ED_MEM_KINDS = 20,   /* blocks up to ED_MEM_STEP * (ED_MEM_KINDS - 1) bytes are kept */
-  ED_MEM_KEEP = 1024   /* of each size, at most so many */
+  ED_MEM_STEP = 16,  /* granularity of kept blocks */
+  ED_MEM_KINDS = 20, /* blocks up to ED_MEM_STEP * (ED_MEM_KINDS - 1) bytes are kept */
+  ED_MEM_KEEP = 1024 /* of each size, at most so many */
 };
 
 typedef struct ed_mem_spare {
@@ -22,11 +22,11 @@ typedef struct ed_mem_spare {
 } ed_mem_spare;
 
 typedef struct ed_mem {
-  size_t bytes;                       /* live, as asked for */
-  size_t blocks;                      /* live */
-  size_t fail_in;                     /* 1: the next request fails; 0: none will */
-  ed_mem_spare *spare[ED_MEM_KINDS];  /* freed blocks by size in steps */
-  unsigned short kept[ED_MEM_KINDS];  /* how many are in each list */
+  size_t bytes;                      /* live, as asked for */
+  size_t blocks;                     /* live */
+  size_t fail_in;                    /* 1: the next request fails; 0: none will */
+  ed_mem_spare *spare[ED_MEM_KINDS]; /* freed blocks by size in steps */
+  unsigned short kept[ED_MEM_KINDS]; /* how many are in each list */
 } ed_mem;
 
 /* A block of 'size' bytes, not cleared, or NULL. */

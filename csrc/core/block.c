@@ -14,7 +14,8 @@
 
 /* ---- opening and closing ---- */
 
-ed_block *ed_block_open (lua_State *L, ed_task *task, ed_block_verb verb, ed_scope_kind kind) {
+ed_block *ed_block_open (
+  lua_State *L, ed_task *task, ed_block_verb verb, ed_scope_kind kind) {
   ed_loop *loop = task->loop;
   ed_block *block = ed_mem_new(&loop->mem, sizeof *block);
   if (block == NULL) luaL_error(L, "not enough memory");
@@ -66,10 +67,8 @@ void ed_block_discard (lua_State *L, ed_block *block) {
 /* ---- time ---- */
 
 void ed_block_fire (ed_block *block) {
-  if (block->verb == ED_BLOCK_SHIELD)
-    ed_scope_expose(&block->scope);
-  else
-    ed_scope_cancel(&block->scope, ED_BY_TIMEOUT);
+  if (block->verb == ED_BLOCK_SHIELD) ed_scope_expose(&block->scope);
+  else ed_scope_cancel(&block->scope, ED_BY_TIMEOUT);
 }
 
 void ed_block_besieged (ed_scope *scope) {
@@ -137,7 +136,8 @@ static int leave (lua_State *L, ed_block *block, int first) {
   ed_loop *loop = scope->host->loop;
   int body = lua_gettop(L);
   ed_scope *owner = block->has_failed ? ed_cancel_owner(L, loop, scope, body) : NULL;
-  if (ed_scope_push_failure(L, scope, block->has_failed && !owner ? body : 0, block->order)) {
+  if (ed_scope_push_failure(
+        L, scope, block->has_failed && !owner ? body : 0, block->order)) {
     add_cause(L, block);
     return leave_raising(L, block);
   }
@@ -158,7 +158,8 @@ static int first_result (const ed_block *block) {
 static int joined_k (lua_State *L, int status, lua_KContext ctx) {
   ed_block *block = (ed_block *)ctx;
   (void)status;
-  if (block->scope.live > 0) return ed_task_join_children(L, &block->scope, ctx, joined_k);
+  if (block->scope.live > 0)
+    return ed_task_join_children(L, &block->scope, ctx, joined_k);
   return leave(L, block, first_result(block));
 }
 
@@ -167,8 +168,8 @@ static int body_k (lua_State *L, int status, lua_KContext ctx) {
   ed_scope *scope = &block->scope;
   block->has_failed = status != LUA_OK && status != LUA_YIELD;
   block->order = block->has_failed ? ed_scope_failures(scope) : 0;
-  if (block->has_failed && scope->live > 0 &&
-      ed_cancel_owner(L, scope->host->loop, scope, -1) == NULL)
+  if (block->has_failed && scope->live > 0
+    && ed_cancel_owner(L, scope->host->loop, scope, -1) == NULL)
     ed_scope_cancel(scope, ED_BY_FAILURE);
   if (scope->host->scope != scope) ed_block_abandon_inner(L, scope);
   block->has_joined = scope->live > 0;
@@ -179,7 +180,8 @@ void ed_block_abandon_inner (lua_State *L, ed_scope *scope) {
   while (scope->host->scope != scope) {
     ed_scope *inner = scope->host->scope;
     ed_scope_cancel(inner, ED_BY_END);
-    while (!ed_list_is_empty(&inner->children)) { /* the block around takes the children */
+    while (
+      !ed_list_is_empty(&inner->children)) { /* the block around takes the children */
       ed_link *link = ed_list_shift(&inner->children);
       ed_task *child = ED_OF(link, ed_task, sibling);
       ed_list_append(&scope->children, link);
@@ -292,7 +294,8 @@ static ed_block *check_open (lua_State *L) {
 static int l_group_spawn (lua_State *L) {
   ed_block *block = check_open(L);
   ed_check_callable(L, 2);
-  ed_task_push(L, ed_task_spawn(L, ed_loop_of(L), &block->scope, lua_gettop(L) - 2, true));
+  ed_task_push(
+    L, ed_task_spawn(L, ed_loop_of(L), &block->scope, lua_gettop(L) - 2, true));
   return 1;
 }
 
@@ -342,7 +345,8 @@ static int l_group_close (lua_State *L) {
   lua_settop(L, 2);
   if (block == NULL || task == NULL || task->is_killed) return 0;
   if (task->scope != &block->scope)
-    return luaL_error(L, "group closed out of order: another block is still open inside it");
+    return luaL_error(
+      L, "group closed out of order: another block is still open inside it");
   block->has_failed = !lua_isnil(L, 2);
   block->order = ed_scope_failures(&block->scope);
   if (block->has_failed && ed_cancel_owner(L, task->loop, &block->scope, 2) == NULL)
@@ -353,10 +357,8 @@ static int l_group_close (lua_State *L) {
 
 static int l_group_tostring (lua_State *L) {
   ed_group *group = ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_GROUP);
-  if (group->block == NULL)
-    lua_pushliteral(L, "eddy.group (ended)");
-  else
-    lua_pushfstring(L, "eddy.group (%d alive)", (int)group->block->scope.live);
+  if (group->block == NULL) lua_pushliteral(L, "eddy.group (ended)");
+  else lua_pushfstring(L, "eddy.group (%d alive)", (int)group->block->scope.live);
   return 1;
 }
 
@@ -393,9 +395,14 @@ static int l_cancelled (lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  {"timeout", l_timeout},     {"within", l_within},       {"shield", l_shield},
-  {"group", l_group},         {"deadline", l_deadline},   {"remaining", l_remaining},
-  {"cancelled", l_cancelled}, {NULL, NULL},
+  {"timeout", l_timeout},
+  {"within", l_within},
+  {"shield", l_shield},
+  {"group", l_group},
+  {"deadline", l_deadline},
+  {"remaining", l_remaining},
+  {"cancelled", l_cancelled},
+  {NULL, NULL},
 };
 
 static const luaL_Reg group_methods[] = {

@@ -30,19 +30,20 @@ typedef struct ed_group {
 
 struct ed_block {
   ed_scope scope;
-  ed_timer timer;    /* of the deadline, or of a besieged shield */
-  uint64_t due;      /* the deadline; UINT64_MAX: none */
-  uint64_t grace;    /* of a shield, in ns */
-  ed_group *group;   /* the box, if a script holds one */
-  uint32_t order;    /* failures of children before the body's */
+  ed_timer timer;  /* of the deadline, or of a besieged shield */
+  uint64_t due;    /* the deadline; UINT64_MAX: none */
+  uint64_t grace;  /* of a shield, in ns */
+  ed_group *group; /* the box, if a script holds one */
+  uint32_t order;  /* failures of children before the body's */
   uint8_t verb;
-  bool has_promise;  /* a place in the timer heap is kept for us */
-  bool has_failed;   /* the body ended by an error or a cancellation */
-  bool has_joined;   /* children were waited for */
+  bool has_promise; /* a place in the timer heap is kept for us */
+  bool has_failed;  /* the body ended by an error or a cancellation */
+  bool has_joined;  /* children were waited for */
 };
 
 /* Open a block inside the running task's innermost scope; raises when memory is short. */
-ed_block *ed_block_open (lua_State *L, ed_task *task, ed_block_verb verb, ed_scope_kind kind);
+ed_block *ed_block_open (
+  lua_State *L, ed_task *task, ed_block_verb verb, ed_scope_kind kind);
 
 /* Give it a deadline; raises when memory is short (the block stays open). */
 void ed_block_arm (lua_State *L, ed_block *block, uint64_t due);

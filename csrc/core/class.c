@@ -15,7 +15,7 @@ void ed_setfuncs (lua_State *L, const luaL_Reg *reg, int box) {
 }
 
 void ed_class_new (lua_State *L, ed_loop *loop, ed_class id, const char *name,
-                   const luaL_Reg *methods, const luaL_Reg *meta, int box) {
+  const luaL_Reg *methods, const luaL_Reg *meta, int box) {
   box = lua_absindex(L, box);
   lua_newtable(L);
   lua_pushstring(L, name);

@@ -18,7 +18,7 @@ void ed_setfuncs (lua_State *L, const luaL_Reg *reg, int box);
 ** 'box' is the index of the runtime's box.
 */
 void ed_class_new (lua_State *L, ed_loop *loop, ed_class id, const char *name,
-                   const luaL_Reg *methods, const luaL_Reg *meta, int box);
+  const luaL_Reg *methods, const luaL_Reg *meta, int box);
 
 /* A new userdata of 'size' cleared bytes with 'nuv' user values, pushed. */
 void *ed_class_push (lua_State *L, ed_loop *loop, ed_class id, size_t size, int nuv);

@@ -19,7 +19,7 @@ static void set_text (lua_State *L, const char *field, const char *text) {
 }
 
 void ed_error_push (lua_State *L, const char *kind, const char *code, const char *op,
-                    const char *target, const char *message) {
+  const char *target, const char *message) {
   luaL_checkstack(L, 4, "error object");
   lua_createtable(L, 0, 6);
   set_text(L, "kind", kind);
@@ -31,7 +31,7 @@ void ed_error_push (lua_State *L, const char *kind, const char *code, const char
 }
 
 int ed_error_fail (lua_State *L, const char *kind, const char *code, const char *op,
-                   const char *target, const char *message) {
+  const char *target, const char *message) {
   lua_pushnil(L);
   ed_error_push(L, kind, code, op, target, message);
   return 2;
@@ -74,8 +74,8 @@ int ed_error_uv (lua_State *L, int status, const char *op, const char *target) {
   uv_err_name_r(status, code, sizeof code);
   uv_strerror_r(status, message, sizeof message);
   return ed_error_fail(L, row->kind != NULL ? row->kind : "io",
-                       row->code != NULL ? row->code : code, op, target,
-                       row->message != NULL ? row->message : message);
+    row->code != NULL ? row->code : code, op, target,
+    row->message != NULL ? row->message : message);
 }
 
 static bool has_metatable (lua_State *L, int index, const char *name) {
@@ -106,7 +106,8 @@ void ed_error_group (lua_State *L, int n) {
 
 /* ---- Lua ---- */
 
-static bool add_field (lua_State *L, luaL_Buffer *b, const char *field, const char *before) {
+static bool add_field (
+  lua_State *L, luaL_Buffer *b, const char *field, const char *before) {
   if (lua_getfield(L, 1, field) == LUA_TNIL) {
     lua_pop(L, 1);
     return false;
@@ -194,7 +195,8 @@ static bool field_equals (lua_State *L, const char *field) {
 static int l_is (lua_State *L) {
   luaL_checkany(L, 1);
   luaL_checkstring(L, 2);
-  lua_pushboolean(L, ed_error_is(L, 1) && (field_equals(L, "kind") || field_equals(L, "code")));
+  lua_pushboolean(
+    L, ed_error_is(L, 1) && (field_equals(L, "kind") || field_equals(L, "code")));
   return 1;
 }
 

@@ -17,14 +17,14 @@
 ** NULL and are left out then.
 */
 void ed_error_push (lua_State *L, const char *kind, const char *code, const char *op,
-                    const char *target, const char *message);
+  const char *target, const char *message);
 
 /* Push nil and an error object for a negative UV_E code; returns 2. */
 int ed_error_uv (lua_State *L, int status, const char *op, const char *target);
 
 /* Push nil and an error object; returns 2. */
 int ed_error_fail (lua_State *L, const char *kind, const char *code, const char *op,
-                   const char *target, const char *message);
+  const char *target, const char *message);
 
 /* The kind that a UV_E code belongs to ("timeout", "closed", "permission", "io" ...). */
 const char *ed_error_kind (int status);

@@ -5,8 +5,8 @@
 */
 #include "core/handle.h"
 
-void ed_handle_init (ed_handle *handle, ed_loop *loop, void (*closing) (ed_handle *),
-                     void (*drop) (ed_handle *)) {
+void ed_handle_init (ed_handle *handle, ed_loop *loop, void (*closing)(ed_handle *),
+  void (*drop)(ed_handle *)) {
   ed_list_init(&handle->link);
   handle->loop = loop;
   handle->closing = closing;

@@ -15,10 +15,11 @@
 typedef struct ed_handle ed_handle;
 
 struct ed_handle {
-  ed_link link;               /* in loop->handles while the engine holds it */
+  ed_link link; /* in loop->handles while the engine holds it */
   ed_loop *loop;
-  void (*closing) (ed_handle *handle); /* a close begins: wake whoever waits; no Lua; or NULL */
-  void (*drop) (ed_handle *handle);    /* both owners are gone: free the block; no Lua */
+  void (*closing)(
+    ed_handle *handle); /* a close begins: wake whoever waits; no Lua; or NULL */
+  void (*drop)(ed_handle *handle); /* both owners are gone: free the block; no Lua */
   bool has_box;
   bool has_engine;
   bool is_closing;
@@ -33,8 +34,8 @@ struct ed_handle {
 };
 
 /* Fill a cleared block; libuv does not hold it yet. */
-void ed_handle_init (ed_handle *handle, ed_loop *loop, void (*closing) (ed_handle *),
-                     void (*drop) (ed_handle *));
+void ed_handle_init (ed_handle *handle, ed_loop *loop, void (*closing)(ed_handle *),
+  void (*drop)(ed_handle *));
 
 /* uv_*_init on handle->uv has succeeded: the engine holds the block from now on. */
 void ed_handle_opened (ed_handle *handle);

@@ -25,12 +25,13 @@
 const char ed_box_key = 0;
 
 enum {
-  BATCH = 32,               /* resumes between two looks at the clock */
-  DRAIN_NS = 1000000000     /* how long we wait for libuv to let go at the end */
+  BATCH = 32,           /* resumes between two looks at the clock */
+  DRAIN_NS = 1000000000 /* how long we wait for libuv to let go at the end */
 };
 
-static const uint64_t slice_ns = 200000;         /* of resuming between two looks at I/O */
-static const uint64_t far_away_ms = 3600 * 1000; /* an alarm that only keeps libuv waiting */
+static const uint64_t slice_ns = 200000; /* of resuming between two looks at I/O */
+static const uint64_t far_away_ms = 3600
+  * 1000; /* an alarm that only keeps libuv waiting */
 
 int ed_loop_gone (lua_State *L) { return luaL_error(L, "eddy is closed"); }
 
@@ -99,7 +100,8 @@ int ed_loop_start (ed_loop *loop) {
 
 uv_loop_t *ed_loop_uv (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
-  if (!loop->is_running) luaL_error(L, "the loop does not run: call this inside eddy.run");
+  if (!loop->is_running)
+    luaL_error(L, "the loop does not run: call this inside eddy.run");
   return loop->uv;
 }
 
@@ -117,7 +119,9 @@ void *ed_loop_calloc (ed_loop *loop, size_t size) {
 
 /* ---- time ---- */
 
-uint64_t ed_loop_now (ed_loop *loop) { return loop->is_manual ? loop->clock : uv_hrtime(); }
+uint64_t ed_loop_now (ed_loop *loop) {
+  return loop->is_manual ? loop->clock : uv_hrtime();
+}
 
 /*
 ** libuv runs timers before it polls, also in a turn that may block. An alarm that fires there
@@ -129,7 +133,8 @@ static void on_alarm (uv_timer_t *alarm) {
 }
 
 static void set_alarm (ed_loop *loop, uint64_t due, uint64_t ms) {
-  if (due >= loop->alarm_due && loop->alarm_due != UINT64_MAX) return; /* it wakes us earlier */
+  if (due >= loop->alarm_due && loop->alarm_due != UINT64_MAX)
+    return; /* it wakes us earlier */
   uv_update_time(loop->uv);
   if (uv_timer_start(&loop->alarm, on_alarm, ms, 0) == 0) loop->alarm_due = due;
 }
@@ -145,10 +150,8 @@ static void arm_alarm (ed_loop *loop) {
 }
 
 static void fire (ed_timer *timer) {
-  if (timer->kind == ED_TIMER_SCOPE)
-    ed_block_fire(ED_OF(timer, ed_block, timer));
-  else
-    ed_sleep_fire(timer);
+  if (timer->kind == ED_TIMER_SCOPE) ed_block_fire(ED_OF(timer, ed_block, timer));
+  else ed_sleep_fire(timer);
 }
 
 static void fire_timers (ed_loop *loop) {
@@ -163,7 +166,8 @@ static void fire_timers (ed_loop *loop) {
 /* A manual clock jumps to the next timer when nothing else can happen first. */
 static void jump (ed_loop *loop) {
   if (loop->is_manual && loop->njobs == 0 && loop->timers.count > 0)
-    if (loop->clock < ed_heap_due(&loop->timers)) loop->clock = ed_heap_due(&loop->timers);
+    if (loop->clock < ed_heap_due(&loop->timers))
+      loop->clock = ed_heap_due(&loop->timers);
 }
 
 /* ---- SIGPIPE ---- */
@@ -240,16 +244,15 @@ static void wait_for_events (ed_loop *loop) {
 }
 
 void ed_loop_turn (ed_loop *loop, bool may_block) {
-  if (may_block && ed_list_is_empty(&loop->ready))
-    wait_for_events(loop);
-  else
-    run_uv(loop, UV_RUN_NOWAIT);
+  if (may_block && ed_list_is_empty(&loop->ready)) wait_for_events(loop);
+  else run_uv(loop, UV_RUN_NOWAIT);
   fire_timers(loop);
   run_ready(loop);
 }
 
 bool ed_loop_is_stuck (const ed_loop *loop) {
-  return ed_list_is_empty(&loop->ready) && loop->timers.count == 0 && loop->nexternal == 0;
+  return ed_list_is_empty(&loop->ready) && loop->timers.count == 0
+    && loop->nexternal == 0;
 }
 
 /* ---- the way down ---- */
@@ -314,7 +317,8 @@ void ed_loop_close (lua_State *L, ed_box *box) {
   if (loop->uv != NULL && !close_uv(loop)) loop->is_left_behind = true;
   box->loop = NULL;
   if (loop->is_left_behind) {
-    lua_warning(L, "eddy: a thread of the pool is still busy; its loop is left behind", 0);
+    lua_warning(
+      L, "eddy: a thread of the pool is still busy; its loop is left behind", 0);
     return;
   }
   ed_mem_free(&loop->mem, loop->spare, loop->spare_room * sizeof *loop->spare);

@@ -53,48 +53,49 @@ typedef struct ed_spare {
 } ed_spare;
 
 struct ed_loop {
-  lua_State *L;     /* that runs 'run' now */
-  uv_loop_t *uv;    /* NULL before the first run */
+  lua_State *L;  /* that runs 'run' now */
+  uv_loop_t *uv; /* NULL before the first run */
   uv_loop_t own;
   uv_timer_t alarm; /* wakes libuv for the first timer of the heap */
   uint64_t alarm_due;
   ed_mem mem;
   ed_heap timers;
-  uint64_t now;     /* ns, of the last look at the clock */
+  uint64_t now; /* ns, of the last look at the clock */
   ed_link ready;
   ed_task *current;
   ed_task *root;
-  ed_scope top;     /* owner of background tasks */
-  int luck;         /* waits that may still finish without suspending */
+  ed_scope top; /* owner of background tasks */
+  int luck;     /* waits that may still finish without suspending */
   uint32_t next_id;
   ed_spare *spare;
   uint32_t nspare, spare_room, ncoroutines; /* room is never less than all coroutines */
-  int anchors;      /* registry references: slot -> coroutine */
-  int tasks;        /* slot -> task */
-  int cancels;      /* scope -> cancellation error */
-  int reasons;      /* scope -> reason */
-  int tracebacks;   /* task -> text, weak keys */
-  int names;        /* task -> name, weak keys */
-  int config;       /* the table of eddy.config */
-  const void *class[ED_CLASSES]; /* metatable pointers */
-  int metatable[ED_CLASSES];     /* and their registry references */
-  ed_link handles;  /* ed_handle */
+  int anchors;                              /* registry references: slot -> coroutine */
+  int tasks;                                /* slot -> task */
+  int cancels;                              /* scope -> cancellation error */
+  int reasons;                              /* scope -> reason */
+  int tracebacks;                           /* task -> text, weak keys */
+  int names;                                /* task -> name, weak keys */
+  int config;                               /* the table of eddy.config */
+  const void *class[ED_CLASSES];            /* metatable pointers */
+  int metatable[ED_CLASSES];                /* and their registry references */
+  ed_link handles;                          /* ed_handle */
   uint32_t nhandles;
-  uint32_t ntasks;  /* that have not ended */
-  uint32_t nops;    /* that have not been dropped */
+  uint32_t ntasks;    /* that have not ended */
+  uint32_t nops;      /* that have not been dropped */
   uint32_t nexternal; /* pending ones that something outside can complete */
-  uint32_t njobs;   /* in libuv's thread pool */
+  uint32_t njobs;     /* in libuv's thread pool */
   uint32_t nfiles;
-  uint32_t nwrites; /* in libuv's write queues: SIGPIPE is held back while there are any */
-  int trapped;       /* the signal that cancelled the run, or 0 */
+  uint32_t
+    nwrites;   /* in libuv's write queues: SIGPIPE is held back while there are any */
+  int trapped; /* the signal that cancelled the run, or 0 */
   uint32_t progress; /* counted up by callbacks: something outside happened */
   char *read_buffer; /* ED_READ_ROOM bytes shared by all streams, made at first use */
   void *resolver;    /* of io/dns */
-  void (*free_resolver) (ed_loop *loop);
-  uint64_t clock;    /* of the manual clock */
+  void (*free_resolver)(ed_loop *loop);
+  uint64_t clock; /* of the manual clock */
   bool is_manual;
   bool is_running;
-  bool is_closing;   /* being torn down: nothing waits any more */
+  bool is_closing;     /* being torn down: nothing waits any more */
   bool is_left_behind; /* the pool still works for us: never freed */
 };
 
@@ -136,7 +137,7 @@ int ed_loop_start (ed_loop *loop);
 ** libuv has no way to ask for that, and a library must neither die nor change the disposition.
 */
 typedef struct ed_pipe_guard {
-  bool is_on;       /* we blocked it, and take away what came */
+  bool is_on; /* we blocked it, and take away what came */
 } ed_pipe_guard;
 
 ed_pipe_guard ed_pipe_guard_begin (void);

@@ -17,7 +17,8 @@ enum {
   LUCK_LOOK = 32 /* immediate answers between two looks at the clock */
 };
 
-static const uint64_t slice_ns = 2000000; /* of immediate answers before others get a turn */
+static const uint64_t slice_ns =
+  2000000; /* of immediate answers before others get a turn */
 
 /* Push the name of the function at the top (popped) if a loaded library has it; else "?". */
 static const char *library_name (lua_State *L) {
@@ -44,11 +45,13 @@ static int raise_blocked (lua_State *L) {
   lua_Debug at;
   for (int level = 1; lua_getstack(L, level, &at); level++) {
     lua_getinfo(L, "nS", &at);
-    if (strcmp(at.namewhat, "metamethod") == 0 && at.name && strstr(at.name, "gc") != NULL)
+    if (strcmp(at.namewhat, "metamethod") == 0 && at.name
+      && strstr(at.name, "gc") != NULL)
       return luaL_error(L, "cannot await in a finalizer");
     if (*at.what == 'C')
-      return luaL_error(L, "cannot await inside '%s' (a C function that cannot be suspended)",
-                        function_name(L, &at));
+      return luaL_error(L,
+        "cannot await inside '%s' (a C function that cannot be suspended)",
+        function_name(L, &at));
   }
   return luaL_error(L, "cannot await here (inside C code that cannot be suspended)");
 }
@@ -57,7 +60,8 @@ static int raise_impossible (lua_State *L, ed_loop *loop) {
   if (loop->is_closing) return luaL_error(L, "cannot await: task is being killed");
   if (loop->current == NULL)
     return luaL_error(L, "cannot await outside a task; use eddy.run");
-  if (loop->current->is_killed) return luaL_error(L, "cannot await: task is being killed");
+  if (loop->current->is_killed)
+    return luaL_error(L, "cannot await: task is being killed");
   if (!lua_isyieldable(L)) return raise_blocked(L);
   return luaL_error(L, "cannot await inside a plain coroutine; use a task (eddy.spawn)");
 }
@@ -154,7 +158,8 @@ static void count_pending (ed_op *op, int change) {
 
 /* The waiter's share, after the answer, after a cancel, or when its task ends. */
 static void waiter_leaves (ed_task *task, ed_op *op) {
-  if ((op->owners & ED_ENGINE) && !op->done) count_pending(op, -1); /* it can wake nobody */
+  if ((op->owners & ED_ENGINE) && !op->done)
+    count_pending(op, -1); /* it can wake nobody */
   task->op = NULL;
   op->task = NULL;
   let_go(op, ED_WAITER);
@@ -229,9 +234,7 @@ int ed_await (lua_State *L, ed_op *op, int started) {
     op->owners |= ED_ENGINE;
     count_pending(op, 1);
     task->state = ED_TASK_WAITING;
-  }
-  else if (ed_spend(task->loop))
-    return answer(L, task, op);
+  } else if (ed_spend(task->loop)) return answer(L, task, op);
   else { /* answered on the spot, but others have waited long enough */
     ed_list_append(&task->loop->ready, &task->ready);
     task->state = ED_TASK_READY;

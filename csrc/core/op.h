@@ -45,24 +45,27 @@ enum { ED_WAITER = 1, ED_ENGINE = 2 };
 
 /* What an operation is: one constant row per kind. */
 typedef struct ed_optype {
-  const char *name;                        /* for errors and the task tree */
-  int (*finish) (lua_State *L, ed_op *op); /* in the woken task: push results; may raise */
-  ed_verdict (*cancel) (ed_op *op);        /* asked at most once, never when done */
-  void (*drop) (ed_op *op);                /* both owners are gone: free; never touches Lua */
-  bool is_internal; /* only another task can complete it: such waits alone are a deadlock */
-  void (*describe) (const ed_op *op, char *text, size_t room); /* what it waits on, or NULL */
-  void (*give_back) (lua_State *co, ed_op *op); /* its task is killed with the answer in hand */
+  const char *name;                       /* for errors and the task tree */
+  int (*finish)(lua_State *L, ed_op *op); /* in the woken task: push results; may raise */
+  ed_verdict (*cancel)(ed_op *op);        /* asked at most once, never when done */
+  void (*drop)(ed_op *op); /* both owners are gone: free; never touches Lua */
+  bool
+    is_internal; /* only another task can complete it: such waits alone are a deadlock */
+  void (*describe)(
+    const ed_op *op, char *text, size_t room); /* what it waits on, or NULL */
+  void (*give_back)(
+    lua_State *co, ed_op *op); /* its task is killed with the answer in hand */
 } ed_optype;
 
 struct ed_op {
   const ed_optype *type;
-  ed_task *task;   /* who waits; NULL once detached or finished */
+  ed_task *task; /* who waits; NULL once detached or finished */
   ed_loop *loop;
-  int status;      /* 0, or a negative UV_E code; valid when done */
-  uint8_t owners;  /* ED_WAITER | ED_ENGINE */
-  bool done;       /* the engine has answered (it may not have let go yet) */
-  bool asked;      /* 'cancel' has been asked */
-  uint8_t size;    /* in steps of ED_MEM_STEP; 0: not from ed_op_new, 'drop' frees */
+  int status;     /* 0, or a negative UV_E code; valid when done */
+  uint8_t owners; /* ED_WAITER | ED_ENGINE */
+  bool done;      /* the engine has answered (it may not have let go yet) */
+  bool asked;     /* 'cancel' has been asked */
+  uint8_t size;   /* in steps of ED_MEM_STEP; 0: not from ed_op_new, 'drop' frees */
 };
 
 /*

@@ -47,7 +47,8 @@ void ed_dump_push (lua_State *L, ed_loop *loop) {
   luaL_Buffer b;
   ed_scope *top = &loop->top;
   luaL_buffinit(L, &b);
-  for (ed_scope *at = ed_scope_after(top, top); at != NULL; at = ed_scope_after(at, top)) {
+  for (ed_scope *at = ed_scope_after(top, top); at != NULL;
+       at = ed_scope_after(at, top)) {
     if (at->kind != ED_SCOPE_TASK || ed_task_has_ended(at->host)) continue;
     for (ed_scope *up = at->parent; up != top; up = up->parent)
       if (up->kind == ED_SCOPE_TASK) luaL_addstring(&b, "  ");
@@ -66,16 +67,13 @@ static void push_deadlock (lua_State *L, ed_loop *loop) {
   lua_pop(L, 2);
 }
 
-
 /* The first time everything is cancelled; who waits again after that is killed. */
 static void break_deadlock (lua_State *L, ed_loop *loop, bool is_first) {
   if (is_first) {
     push_deadlock(L, loop);
     for (ed_link *at = loop->top.children.next; at != &loop->top.children; at = at->next)
       ed_task_cancel(ED_OF(at, ed_task, sibling), ED_BY_DEADLOCK);
-  }
-  else
-    ed_task_kill(loop->root);
+  } else ed_task_kill(loop->root);
 }
 
 /* ---- run ---- */
@@ -100,7 +98,8 @@ static void run_rest (ed_loop *loop) {
   for (ed_link *at = loop->top.children.next; at != &loop->top.children; at = at->next)
     ed_task_cancel(ED_OF(at, ed_task, sibling), ED_BY_END);
   while (loop->ntasks > 0) {
-    if (ed_loop_is_stuck(loop)) break; /* they wait again: the end of the run kills them */
+    if (ed_loop_is_stuck(loop))
+      break; /* they wait again: the end of the run kills them */
     ed_loop_turn(loop, true);
   }
 }
@@ -151,8 +150,10 @@ static int l_run (lua_State *L) {
 
 /* ---- config, stats, dump ---- */
 
-static const char *const options[] = {"on_error", "clock", "kill_grace", "coroutine", NULL};
-static const char *const later[] = {"slice", "seed", "warn_blocking", "workers", "worker_init", NULL};
+static const char *const options[] = {
+  "on_error", "clock", "kill_grace", "coroutine", NULL};
+static const char *const later[] = {
+  "slice", "seed", "warn_blocking", "workers", "worker_init", NULL};
 
 static bool is_one_of (const char *name, const char *const *list) {
   while (*list != NULL && strcmp(name, *list) != 0) list++;
@@ -161,7 +162,8 @@ static bool is_one_of (const char *name, const char *const *list) {
 
 static void check_option (lua_State *L, const char *name) {
   bool is_off = !lua_toboolean(L, -1);
-  if (is_one_of(name, later) && !is_off) luaL_error(L, "not yet: config option '%s'", name);
+  if (is_one_of(name, later) && !is_off)
+    luaL_error(L, "not yet: config option '%s'", name);
   if (!is_one_of(name, later) && !is_one_of(name, options))
     luaL_error(L, "unknown config option '%s'", name);
   if (strcmp(name, "coroutine") == 0 && !is_off)
@@ -239,8 +241,11 @@ static int l_dump (lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  {"run", l_run},   {"config", l_config}, {"stats", l_stats},
-  {"dump", l_dump}, {NULL, NULL},
+  {"run", l_run},
+  {"config", l_config},
+  {"stats", l_stats},
+  {"dump", l_dump},
+  {NULL, NULL},
 };
 
 void ed_open_run (lua_State *L, int box) { ed_setfuncs(L, functions, box); }

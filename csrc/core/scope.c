@@ -21,13 +21,14 @@ enum { SWALLOW_WARN = 256, SWALLOW_KILL = 1024 };
 /* What a scope inside 'parent' is cancelled by from the start. */
 static ed_scope *inherited (ed_scope *parent, ed_scope_kind kind) {
   if (parent == NULL || kind == ED_SCOPE_SHIELD) return NULL;
-  if (parent->cause == NULL && kind == ED_SCOPE_TASK && parent->kind == ED_SCOPE_GROUP &&
-      parent->why != ED_NOT_CANCELLED)
+  if (parent->cause == NULL && kind == ED_SCOPE_TASK && parent->kind == ED_SCOPE_GROUP
+    && parent->why != ED_NOT_CANCELLED)
     return parent; /* a <close> group that was cancelled, but not its body */
   return parent->cause;
 }
 
-void ed_scope_push (ed_scope *scope, ed_scope *parent, ed_task *host, ed_scope_kind kind) {
+void ed_scope_push (
+  ed_scope *scope, ed_scope *parent, ed_task *host, ed_scope_kind kind) {
   scope->parent = parent;
   scope->inner = NULL;
   scope->host = host;
@@ -63,7 +64,8 @@ static ed_scope *below (ed_scope *at) {
 static ed_scope *beside (ed_scope *at, ed_scope *top) {
   while (at != top) {
     ed_scope *parent = at->parent;
-    ed_link *next = at->kind == ED_SCOPE_TASK ? at->host->sibling.next : parent->children.next;
+    ed_link *next = at->kind == ED_SCOPE_TASK ? at->host->sibling.next
+                                              : parent->children.next;
     if (next != &parent->children) return root_of_child(next);
     at = parent;
   }
@@ -102,11 +104,10 @@ static void spread_to_members (ed_scope *group) {
 bool ed_scope_cancel (ed_scope *scope, ed_why why) {
   if (scope->why != ED_NOT_CANCELLED) return false;
   scope->why = (uint8_t)why;
-  if (scope->cause != NULL) return true; /* the outer cancellation stays the one that counts */
-  if (scope->kind == ED_SCOPE_GROUP && why == ED_BY_USER)
-    spread_to_members(scope);
-  else
-    spread(scope, scope);
+  if (scope->cause != NULL)
+    return true; /* the outer cancellation stays the one that counts */
+  if (scope->kind == ED_SCOPE_GROUP && why == ED_BY_USER) spread_to_members(scope);
+  else spread(scope, scope);
   return true;
 }
 
@@ -116,12 +117,20 @@ void ed_scope_expose (ed_scope *shield) {
     spread(shield, shield->parent->cause);
 }
 
-bool ed_scope_is_besieged (const ed_scope *shield) { return shield->parent->cause != NULL; }
+bool ed_scope_is_besieged (const ed_scope *shield) {
+  return shield->parent->cause != NULL;
+}
 
 /* ---- the error object ---- */
 
 static const char *const why_text[] = {
-  "cancelled", "cancelled", "a member failed", "timeout", "interrupt", "deadlock", "the owner ended",
+  "cancelled",
+  "cancelled",
+  "a member failed",
+  "timeout",
+  "interrupt",
+  "deadlock",
+  "the owner ended",
 };
 
 void ed_cancel_reason (lua_State *L, ed_loop *loop, ed_scope *scope) {
@@ -145,7 +154,7 @@ static void make_error (lua_State *L, ed_loop *loop, ed_scope *scope) {
   char text[160];
   push_reason(L, loop, scope);
   snprintf(text, sizeof text, "task cancelled%s%.120s", lua_isstring(L, -1) ? ": " : "",
-           lua_isstring(L, -1) ? lua_tostring(L, -1) : "");
+    lua_isstring(L, -1) ? lua_tostring(L, -1) : "");
   ed_error_push(L, "cancelled", NULL, NULL, NULL, text);
   lua_insert(L, -2);
   lua_setfield(L, -2, "reason");
@@ -191,7 +200,8 @@ ed_scope *ed_cancel_owner (lua_State *L, ed_loop *loop, ed_scope *from, int inde
 
 static void forget (lua_State *L, int table, ed_scope *scope) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, table);
-  if (lua_rawgetp(L, -1, scope) != LUA_TNIL) { /* an existing key: storing allocates nothing */
+  if (lua_rawgetp(L, -1, scope)
+    != LUA_TNIL) { /* an existing key: storing allocates nothing */
     lua_pushnil(L);
     lua_rawsetp(L, -3, scope);
   }

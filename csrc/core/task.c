@@ -28,8 +28,8 @@ static void grow_spares (lua_State *L, ed_loop *loop) {
   uint32_t room = loop->spare_room > 0 ? loop->spare_room * 2 : 16;
   ed_spare *grown;
   if (loop->ncoroutines < loop->spare_room) return;
-  grown = ed_mem_resize(&loop->mem, loop->spare, loop->spare_room * sizeof *grown,
-                        room * sizeof *grown);
+  grown = ed_mem_resize(
+    &loop->mem, loop->spare, loop->spare_room * sizeof *grown, room * sizeof *grown);
   if (grown == NULL) luaL_error(L, "not enough memory");
   loop->spare = grown;
   loop->spare_room = room;
@@ -44,7 +44,8 @@ static void add_spare (lua_State *L, ed_loop *loop) {
   spare.co = lua_newthread(L);
   spare.slot = luaL_ref(L, -2);
   lua_pushboolean(L, 0);
-  lua_rawseti(L, -3, spare.slot); /* so that storing a task there allocates nothing later */
+  lua_rawseti(
+    L, -3, spare.slot); /* so that storing a task there allocates nothing later */
   lua_pop(L, 2);
   loop->ncoroutines++;
   loop->spare[loop->nspare++] = spare;
@@ -57,7 +58,7 @@ static void store_task (lua_State *L, ed_loop *loop, int slot) {
   lua_pop(L, 1);
 }
 
-static void drop_slot (ed_loop *loop, int slot) {
+static void free_slot (ed_loop *loop, int slot) {
   lua_State *L = loop->L;
   lua_pushboolean(L, 0);
   store_task(L, loop, slot);
@@ -68,7 +69,7 @@ static void drop_slot (ed_loop *loop, int slot) {
 }
 
 void ed_task_trim (ed_loop *loop, uint32_t keep) {
-  while (loop->nspare > keep) drop_slot(loop, loop->spare[--loop->nspare].slot);
+  while (loop->nspare > keep) free_slot(loop, loop->spare[--loop->nspare].slot);
 }
 
 /* A seen task leaves only its coroutine for reuse, an unseen one itself as well. */
@@ -80,8 +81,7 @@ static void keep_spare (ed_task *task) {
   if (task->is_seen) {
     lua_pushboolean(co, 0);
     store_task(co, loop, task->slot);
-  }
-  else if (task->shape != 0) {
+  } else if (task->shape != 0) {
     ed_task_push(co, task);
     lua_pushnil(co);
     lua_setiuservalue(co, -2, 1);
@@ -93,10 +93,8 @@ static void keep_spare (ed_task *task) {
 void ed_task_release (ed_task *task) {
   ed_loop *loop = task->loop;
   if (task->co == NULL) return;
-  if (task->is_killed || loop->nspare >= MAX_SPARE)
-    drop_slot(loop, task->slot);
-  else
-    keep_spare(task);
+  if (task->is_killed || loop->nspare >= MAX_SPARE) free_slot(loop, task->slot);
+  else keep_spare(task);
   task->co = NULL;
 }
 
@@ -107,12 +105,13 @@ static int is_cancellation (lua_State *L, ed_task *task, int index) {
 }
 
 /* Files the traceback away and passes the error on unchanged: '<close>' sees the same value. */
-static int on_failure (lua_State *L) {
+static int handle_failure (lua_State *L) {
   ed_loop *loop;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &ed_box_key) != LUA_TUSERDATA) return 1;
   loop = ((ed_box *)lua_touserdata(L, -1))->loop;
   lua_pop(L, 1);
-  if (loop == NULL || loop->current == NULL || is_cancellation(L, loop->current, 1)) return 1;
+  if (loop == NULL || loop->current == NULL || is_cancellation(L, loop->current, 1))
+    return 1;
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->tracebacks);
   ed_task_push(L, loop->current);
   luaL_traceback(L, L, NULL, 1);
@@ -159,8 +158,8 @@ static int l_conclude (lua_State *L) { return conclude(L, lua_touserdata(L, 1));
 /* The common end needs no memory; anything else runs protected. */
 static int conclude_safely (lua_State *L, ed_task *task) {
   int n;
-  if (!task->has_failed && !task->is_joining && lua_gettop(L) <= BASE_ARGS &&
-      ed_list_is_empty(&task->root.children)) {
+  if (!task->has_failed && !task->is_joining && lua_gettop(L) <= BASE_ARGS
+    && ed_list_is_empty(&task->root.children)) {
     task->outcome = ED_TASK_DONE;
     return lua_gettop(L) - (BASE_ARGS - 1);
   }
@@ -208,13 +207,15 @@ static int body_k (lua_State *L, int status, lua_KContext ctx) {
 
 static int task_base (lua_State *L) {
   ed_task *task = lua_touserdata(L, 1);
-  int status = lua_pcallk(L, lua_gettop(L) - BASE_ARGS, LUA_MULTRET, 2, (lua_KContext)task, body_k);
+  int status = lua_pcallk(
+    L, lua_gettop(L) - BASE_ARGS, LUA_MULTRET, 2, (lua_KContext)task, body_k);
   return body_k(L, status, (lua_KContext)task);
 }
 
 /* ---- spawn ---- */
 
-static void init_task (ed_task *task, ed_loop *loop, ed_scope *owner, const ed_spare *spare) {
+static void init_task (
+  ed_task *task, ed_loop *loop, ed_scope *owner, const ed_spare *spare) {
   memset(task, 0, sizeof *task);
   ed_list_init(&task->ready);
   ed_list_init(&task->watchers);
@@ -240,14 +241,17 @@ static ed_task *box_task (lua_State *L, ed_loop *loop, ed_spare *spare, bool is_
   return task;
 }
 
-ed_task *ed_task_spawn (lua_State *L, ed_loop *loop, ed_scope *owner, int nargs, bool is_seen) {
+ed_task *ed_task_spawn (
+  lua_State *L, ed_loop *loop, ed_scope *owner, int nargs, bool is_seen) {
   ed_task *task;
   ed_spare *spare;
-  if (owner->is_closed || loop->is_closing || (owner->host != NULL && owner->host->is_killed))
+  if (owner->is_closed || loop->is_closing
+    || (owner->host != NULL && owner->host->is_killed))
     luaL_error(L, "cannot spawn: the block has ended");
   if (loop->nspare == 0) add_spare(L, loop);
   spare = &loop->spare[loop->nspare - 1];
-  if (!lua_checkstack(spare->co, nargs + BASE_ARGS + 2)) luaL_error(L, "too many arguments");
+  if (!lua_checkstack(spare->co, nargs + BASE_ARGS + 2))
+    luaL_error(L, "too many arguments");
   task = box_task(L, loop, spare, is_seen);
   loop->nspare--;
   init_task(task, loop, owner, spare);
@@ -255,7 +259,7 @@ ed_task *ed_task_spawn (lua_State *L, ed_loop *loop, ed_scope *owner, int nargs,
   task->nargs = nargs + BASE_ARGS;
   lua_pushcfunction(task->co, task_base);
   lua_pushlightuserdata(task->co, task);
-  lua_pushcfunction(task->co, on_failure);
+  lua_pushcfunction(task->co, handle_failure);
   lua_xmove(L, task->co, nargs + 1);
   return task;
 }
@@ -279,8 +283,8 @@ static void leave_owner (ed_task *task, bool stays) {
   ed_scope *owner = task->root.parent;
   ed_list_remove(&task->sibling);
   if (stays) ed_list_append(&owner->children, &task->sibling);
-  if (--owner->live == 0 && owner->host != NULL && owner->host->op == NULL &&
-      owner->host->scope == owner && owner->host->state == ED_TASK_WAITING)
+  if (--owner->live == 0 && owner->host != NULL && owner->host->op == NULL
+    && owner->host->scope == owner && owner->host->state == ED_TASK_WAITING)
     ed_task_wake(owner->host);
   if (stays) ed_scope_cancel(owner, ED_BY_FAILURE);
 }
@@ -294,7 +298,8 @@ static void end_task (ed_task *task, ed_task_state outcome) {
   task->loop->ntasks--;
   while ((link = ed_list_shift(&task->watchers)) != NULL)
     ED_OF(link, ed_watch, link)->ended(ED_OF(link, ed_watch, link), task);
-  stays = outcome == ED_TASK_FAILED && !is_awaited && task->root.parent->kind != ED_SCOPE_TOP;
+  stays = outcome == ED_TASK_FAILED && !is_awaited
+    && task->root.parent->kind != ED_SCOPE_TOP;
   if (outcome == ED_TASK_FAILED && !is_awaited && !stays) ed_task_report(task);
   leave_owner(task, stays);
   if (!stays && !task->is_held) ed_task_release(task);
@@ -322,8 +327,7 @@ static void after_yield (ed_loop *loop, ed_task *task, int nres) {
     task->is_killed = false;
     task->state = ED_TASK_WAITING;
     ed_task_kill(task);
-  }
-  else if (task->state == ED_TASK_RUNNING) {
+  } else if (task->state == ED_TASK_RUNNING) {
     lua_sethook(task->co, stray_yield, LUA_MASKCOUNT, 1);
     task->state = ED_TASK_READY;
     ed_list_append(&loop->ready, &task->ready);
@@ -356,8 +360,7 @@ void ed_task_resume (ed_loop *loop, ed_task *task) {
     take_result(task, nres);
     ed_cancel_forget(task->co, loop, &task->root);
     end_task(task, task->outcome);
-  }
-  else { /* not even the base frame could run */
+  } else { /* not even the base frame could run */
     task->is_killed = true;
     lua_closethread(task->co, loop->L);
     end_task(task, ED_TASK_FAILED);
@@ -380,7 +383,7 @@ static void kill_children (ed_scope *scope) {
 }
 
 static void unwind_scopes (ed_task *task) {
-  for (ed_scope *at = task->scope; ; at = at->parent) {
+  for (ed_scope *at = task->scope;; at = at->parent) {
     kill_children(at);
     if (at == &task->root) break;
   }
@@ -419,7 +422,8 @@ bool ed_task_cancel (ed_task *task, ed_why why) {
 
 /* ---- joining children, collecting failures ---- */
 
-int ed_task_join_children (lua_State *L, ed_scope *scope, lua_KContext ctx, lua_KFunction k) {
+int ed_task_join_children (
+  lua_State *L, ed_scope *scope, lua_KContext ctx, lua_KFunction k) {
   if (scope->host->op != NULL) ed_op_abandon(scope->host);
   scope->host->state = ED_TASK_WAITING;
   return lua_yieldk(L, 0, ctx, k);
@@ -456,10 +460,8 @@ bool ed_scope_push_failure (lua_State *L, ed_scope *scope, int body, uint32_t or
 
 /* A task that could not say how it ended was killed or never ran. */
 static void push_missing_error (lua_State *L, const ed_task *task) {
-  if (task->state == ED_TASK_FAILED)
-    lua_pushliteral(L, "not enough memory");
-  else
-    ed_error_push(L, "cancelled", NULL, NULL, NULL, "task cancelled");
+  if (task->state == ED_TASK_FAILED) lua_pushliteral(L, "not enough memory");
+  else ed_error_push(L, "cancelled", NULL, NULL, NULL, "task cancelled");
 }
 
 static int push_results (lua_State *L, int index, const ed_task *task) {
@@ -484,12 +486,9 @@ int ed_task_push_results (lua_State *L, int index, ed_task *task) {
 }
 
 void ed_task_push_first (lua_State *L, int index, ed_task *task) {
-  if (task->shape != 0)
-    lua_getiuservalue(L, index, 1);
-  else if (task->state == ED_TASK_DONE)
-    lua_pushnil(L);
-  else
-    push_missing_error(L, task);
+  if (task->shape != 0) lua_getiuservalue(L, index, 1);
+  else if (task->state == ED_TASK_DONE) lua_pushnil(L);
+  else push_missing_error(L, task);
   if (task->shape != 2) return;
   lua_rawgeti(L, -1, 1);
   lua_remove(L, -2);

@@ -36,7 +36,7 @@ typedef enum ed_task_state {
 /* Somebody who wants to know when a task ends. */
 typedef struct ed_watch {
   ed_link link;
-  void (*ended) (struct ed_watch *watch, ed_task *task); /* unlinked before; no Lua */
+  void (*ended)(struct ed_watch *watch, ed_task *task); /* unlinked before; no Lua */
 } ed_watch;
 
 struct ed_task {
@@ -46,21 +46,21 @@ struct ed_task {
   ed_op *op;        /* what the task waits for; NULL: nothing, or taken away by a scope */
   lua_State *co;    /* NULL once the task let go of its coroutine and slot */
   ed_loop *loop;
-  ed_scope *scope;  /* innermost block */
-  ed_scope root;    /* the body */
-  int slot;         /* of its coroutine and of itself, in the anchor tables */
-  int nargs;        /* of the first resume; later: failures of children before the body's */
+  ed_scope *scope; /* innermost block */
+  ed_scope root;   /* the body */
+  int slot;        /* of its coroutine and of itself, in the anchor tables */
+  int nargs; /* of the first resume; later: failures of children before the body's */
   uint32_t id;
   uint16_t swallowed; /* cancellations delivered to this scope without its being left */
   uint8_t state;
   bool has_started;
-  bool is_seen;     /* a script may hold this task: its userdata is not reused */
-  bool is_joining;  /* waits for the children of its innermost scope */
-  uint8_t shape;    /* of the result: 0 none, 1 one value, 2 a table of several with n */
+  bool is_seen;    /* a script may hold this task: its userdata is not reused */
+  bool is_joining; /* waits for the children of its innermost scope */
+  uint8_t shape;   /* of the result: 0 none, 1 one value, 2 a table of several with n */
   bool is_killed;
-  bool is_held;     /* keep the slot when it ends: somebody will collect the result */
-  bool has_failed;  /* the body ended by an error or a cancellation */
-  uint8_t outcome;  /* ed_task_state to be, decided by the base frame */
+  bool is_held;    /* keep the slot when it ends: somebody will collect the result */
+  bool has_failed; /* the body ended by an error or a cancellation */
+  uint8_t outcome; /* ed_task_state to be, decided by the base frame */
 };
 
 static inline bool ed_task_has_ended (const ed_task *task) {
@@ -72,7 +72,8 @@ static inline bool ed_task_has_ended (const ed_task *task) {
 ** from the top of the stack. Raises when memory is short or the owner is closed; then nothing
 ** is left behind. 'is_seen' says that the caller will push the task.
 */
-ed_task *ed_task_spawn (lua_State *L, ed_loop *loop, ed_scope *owner, int nargs, bool is_seen);
+ed_task *ed_task_spawn (
+  lua_State *L, ed_loop *loop, ed_scope *owner, int nargs, bool is_seen);
 
 /* Push the userdata of a task that has a slot. */
 void ed_task_push (lua_State *L, ed_task *task);
@@ -105,7 +106,8 @@ void ed_task_push_first (lua_State *L, int index, ed_task *task);
 ** Wait for the children of 'scope', the innermost of the running task, as the continuation
 ** 'k' with context 'ctx'. To be called as 'return'; 'k' finds live == 0.
 */
-int ed_task_join_children (lua_State *L, ed_scope *scope, lua_KContext ctx, lua_KFunction k);
+int ed_task_join_children (
+  lua_State *L, ed_scope *scope, lua_KContext ctx, lua_KFunction k);
 
 /*
 ** Decide how a scope ends whose children have ended: if any failed, push what is to be raised

@@ -39,22 +39,34 @@ static int push_join (lua_State *L, ed_task *task) {
   return 1 + ed_task_push_results(L, 1, task);
 }
 
-static int finish_await (lua_State *L, ed_op *op) { return push_await(L, ((joining *)op)->task); }
+static int finish_await (lua_State *L, ed_op *op) {
+  return push_await(L, ((joining *)op)->task);
+}
 
-static int finish_join (lua_State *L, ed_op *op) { return push_join(L, ((joining *)op)->task); }
+static int finish_join (lua_State *L, ed_op *op) {
+  return push_join(L, ((joining *)op)->task);
+}
 
 static void describe_join (const ed_op *op, char *text, size_t room) {
   snprintf(text, room, "task %u", (unsigned)((const joining *)op)->task->id);
 }
 
 static const ed_optype await_type = {
-  .name = "task:await", .finish = finish_await, .cancel = cancel_join, .drop = ed_drop_plain,
-  .is_internal = true, .describe = describe_join,
+  .name = "task:await",
+  .finish = finish_await,
+  .cancel = cancel_join,
+  .drop = ed_drop_plain,
+  .is_internal = true,
+  .describe = describe_join,
 };
 
 static const ed_optype join_type = {
-  .name = "task:join", .finish = finish_join, .cancel = cancel_join, .drop = ed_drop_plain,
-  .is_internal = true, .describe = describe_join,
+  .name = "task:join",
+  .finish = finish_join,
+  .cancel = cancel_join,
+  .drop = ed_drop_plain,
+  .is_internal = true,
+  .describe = describe_join,
 };
 
 static int wait_for (lua_State *L, const ed_optype *type) {
@@ -69,10 +81,8 @@ static int wait_for (lua_State *L, const ed_optype *type) {
   j->task = task;
   j->watch.ended = task_ended;
   ed_list_init(&j->watch.link);
-  if (ed_task_has_ended(task))
-    ed_op_done(&j->op, 0);
-  else
-    ed_list_append(&task->watchers, &j->watch.link);
+  if (ed_task_has_ended(task)) ed_op_done(&j->op, 0);
+  else ed_list_append(&task->watchers, &j->watch.link);
   return ed_await(L, &j->op, 0);
 }
 
@@ -129,7 +139,8 @@ static void set_name (lua_State *L, ed_loop *loop, int task, int name) {
 }
 
 static void refuse_option (lua_State *L, const char *name) {
-  if (lua_getfield(L, 1, name) != LUA_TNIL) luaL_error(L, "not yet: spawn_with option '%s'", name);
+  if (lua_getfield(L, 1, name) != LUA_TNIL)
+    luaL_error(L, "not yet: spawn_with option '%s'", name);
   lua_pop(L, 1);
 }
 
@@ -199,7 +210,8 @@ static int l_task_cancel (lua_State *L) {
 }
 
 const char *ed_task_status (const ed_task *task) {
-  static const char *const names[] = {"ready", "running", "waiting", "done", "failed", "cancelled"};
+  static const char *const names[] = {
+    "ready", "running", "waiting", "done", "failed", "cancelled"};
   return names[task->state];
 }
 
@@ -242,10 +254,8 @@ static int l_task_traceback (lua_State *L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->tracebacks);
   lua_pushvalue(L, 1);
   if (lua_rawget(L, -2) != LUA_TNIL) return 1;
-  if (task->co != NULL && !ed_task_has_ended(task))
-    luaL_traceback(L, task->co, NULL, 0);
-  else
-    lua_pushliteral(L, "");
+  if (task->co != NULL && !ed_task_has_ended(task)) luaL_traceback(L, task->co, NULL, 0);
+  else lua_pushliteral(L, "");
   return 1;
 }
 
@@ -257,7 +267,8 @@ static void describe_wait (const ed_task *task, char *text, size_t room) {
     snprintf(text, room, " for its children");
     return;
   }
-  if (task->op->type->describe != NULL) task->op->type->describe(task->op, target, sizeof target);
+  if (task->op->type->describe != NULL)
+    task->op->type->describe(task->op, target, sizeof target);
   snprintf(text, room, " in %s%s%s", task->op->type->name, *target ? " of " : "", target);
 }
 
@@ -273,7 +284,8 @@ static int l_task_tostring (lua_State *L) {
   ed_task *task = ed_task_check(L, 1);
   describe_wait(task, wait, sizeof wait);
   push_name(L, task, 1);
-  lua_pushfstring(L, "eddy.Task %s: %s%s", lua_tostring(L, -1), ed_task_status(task), wait);
+  lua_pushfstring(
+    L, "eddy.Task %s: %s%s", lua_tostring(L, -1), ed_task_status(task), wait);
   return 1;
 }
 
@@ -286,9 +298,9 @@ static int hand_to_on_error (lua_State *L, ed_loop *loop) {
     lua_pushvalue(L, 1);
     lua_pushvalue(L, 2);
     lua_call(L, 2, 0);
-  }
-  else
-    lua_writestringerror("eddy: error that nobody awaits: %s\n", luaL_tolstring(L, 1, NULL));
+  } else
+    lua_writestringerror(
+      "eddy: error that nobody awaits: %s\n", luaL_tolstring(L, 1, NULL));
   return 0;
 }
 
@@ -306,7 +318,7 @@ void ed_task_report (ed_task *task) {
   lua_pushlightuserdata(L, task);
   if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
   lua_writestringerror("eddy: error in on_error: %s\n",
-                       lua_isstring(L, -1) ? lua_tostring(L, -1) : "(no message)");
+    lua_isstring(L, -1) ? lua_tostring(L, -1) : "(no message)");
   lua_pop(L, 1);
 }
 
@@ -317,7 +329,8 @@ void ed_task_report (ed_task *task) {
 static int l_report (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
   lua_settop(L, 1);
-  if (loop->current != NULL) loop->current->is_seen = true, ed_task_push(L, loop->current);
+  if (loop->current != NULL)
+    loop->current->is_seen = true, ed_task_push(L, loop->current);
   lua_settop(L, 2);
   return hand_to_on_error(L, loop);
 }
@@ -335,8 +348,8 @@ void ed_task_warn_swallowed (lua_State *L, ed_task *task) {
   lua_Debug at;
   snprintf(text, sizeof text, "a task keeps catching its cancellation");
   if (lua_getstack(L, 1, &at) && lua_getinfo(L, "Sl", &at))
-    snprintf(text, sizeof text, "a task keeps catching its cancellation at %s:%d", at.short_src,
-             at.currentline);
+    snprintf(text, sizeof text, "a task keeps catching its cancellation at %s:%d",
+      at.short_src, at.currentline);
   lua_pushcfunction(L, warn_protected);
   ed_error_push(L, "cancelled", "swallowed", NULL, NULL, text);
   lua_pushlightuserdata(L, task);
@@ -344,13 +357,21 @@ void ed_task_warn_swallowed (lua_State *L, ed_task *task) {
 }
 
 static const luaL_Reg functions[] = {
-  {"spawn", l_spawn},           {"spawn_with", l_spawn_with}, {"background", l_background},
-  {"current", l_current},       {"report", l_report},         {NULL, NULL},
+  {"spawn", l_spawn},
+  {"spawn_with", l_spawn_with},
+  {"background", l_background},
+  {"current", l_current},
+  {"report", l_report},
+  {NULL, NULL},
 };
 
 static const luaL_Reg methods[] = {
-  {"await", l_task_await},   {"join", l_task_join}, {"cancel", l_task_cancel},
-  {"status", l_task_status}, {"name", l_task_name}, {"traceback", l_task_traceback},
+  {"await", l_task_await},
+  {"join", l_task_join},
+  {"cancel", l_task_cancel},
+  {"status", l_task_status},
+  {"name", l_task_name},
+  {"traceback", l_task_traceback},
   {NULL, NULL},
 };
 

@@ -15,7 +15,9 @@ typedef struct sleeping {
   ed_timer timer;
 } sleeping;
 
-void ed_sleep_fire (ed_timer *timer) { ed_op_complete(&ED_OF(timer, sleeping, timer)->op, 0); }
+void ed_sleep_fire (ed_timer *timer) {
+  ed_op_complete(&ED_OF(timer, sleeping, timer)->op, 0);
+}
 
 static ed_verdict cancel_sleep (ed_op *op) {
   ed_heap_remove(&op->loop->timers, &((sleeping *)op)->timer);
@@ -29,13 +31,17 @@ static int finish_sleep (lua_State *L, ed_op *op) {
 }
 
 static const ed_optype sleep_type = {
-  .name = "sleep", .finish = finish_sleep, .cancel = cancel_sleep, .drop = ed_drop_plain,
+  .name = "sleep",
+  .finish = finish_sleep,
+  .cancel = cancel_sleep,
+  .drop = ed_drop_plain,
 };
 
 static int sleep_until (lua_State *L, ed_task *task, uint64_t due) {
   ed_loop *loop = task->loop;
   sleeping *s;
-  if (!ed_heap_reserve(&loop->timers, &loop->mem)) return luaL_error(L, "not enough memory");
+  if (!ed_heap_reserve(&loop->timers, &loop->mem))
+    return luaL_error(L, "not enough memory");
   s = ed_op_new_for(L, task, &sleep_type, sizeof *s);
   if (due != UINT64_MAX) ed_heap_push(&loop->timers, &s->timer, due);
   return ed_await(L, &s->op, 0);

@@ -20,7 +20,8 @@ static void drop_trap (ed_handle *handle) {
 static void stop_traps (ed_loop *loop) {
   for (ed_link *at = loop->handles.next; at != &loop->handles; at = at->next) {
     ed_handle *handle = ED_OF(at, ed_handle, link);
-    if (handle->uv.any.type == UV_SIGNAL && !handle->is_closing) uv_signal_stop(&handle->uv.signal);
+    if (handle->uv.any.type == UV_SIGNAL && !handle->is_closing)
+      uv_signal_stop(&handle->uv.signal);
   }
 }
 

@@ -12,8 +12,11 @@ typedef struct ed_event {
 } ed_event;
 
 static const ed_optype wait_type = {
-  .name = "event:wait", .finish = ed_finish_true, .cancel = ed_waitq_cancel,
-  .drop = ed_drop_plain, .is_internal = true,
+  .name = "event:wait",
+  .finish = ed_finish_true,
+  .cancel = ed_waitq_cancel,
+  .drop = ed_drop_plain,
+  .is_internal = true,
 };
 
 static ed_event *check_event (lua_State *L) {
@@ -61,10 +64,8 @@ static int l_event_wait (lua_State *L) {
   if (event->is_set && ed_spend(task->loop)) return ed_finish_true(L, NULL);
   waiter = ed_op_new_for(L, task, &wait_type, sizeof *waiter);
   ed_list_init(&waiter->link);
-  if (event->is_set)
-    ed_op_done(&waiter->op, 0);
-  else
-    ed_waitq_join(&event->waiters, waiter);
+  if (event->is_set) ed_op_done(&waiter->op, 0);
+  else ed_waitq_join(&event->waiters, waiter);
   return ed_await(L, &waiter->op, 0);
 }
 

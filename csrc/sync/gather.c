@@ -15,7 +15,12 @@
 #include "core/error.h"
 #include "sync/sync.h"
 
-typedef enum gather_mode { GATHER_ALL, GATHER_SETTLE, GATHER_RACE, GATHER_ANY } gather_mode;
+typedef enum gather_mode {
+  GATHER_ALL,
+  GATHER_SETTLE,
+  GATHER_RACE,
+  GATHER_ANY
+} gather_mode;
 
 typedef struct gathering gathering;
 
@@ -31,10 +36,10 @@ struct gathering {
   ed_op op; /* first */
   ed_block *block;
   uint32_t n, left, ended;
-  uint32_t winner;   /* race, any: index + 1 */
+  uint32_t winner; /* race, any: index + 1 */
   uint8_t mode;
-  bool is_list;      /* the members came in a table */
-  bool is_stopping;  /* decided: the rest was told to end */
+  bool is_list;     /* the members came in a table */
+  bool is_stopping; /* decided: the rest was told to end */
   member row[];
 };
 
@@ -99,19 +104,15 @@ static void drop_gather (ed_op *op) {
 /* ---- Lua half: results ---- */
 
 static void push_argument (lua_State *L, const gathering *g, uint32_t i) {
-  if (g->is_list)
-    lua_geti(L, 1, (lua_Integer)i + 1);
-  else
-    lua_pushvalue(L, (int)i + 1);
+  if (g->is_list) lua_geti(L, 1, (lua_Integer)i + 1);
+  else lua_pushvalue(L, (int)i + 1);
 }
 
 /* Push the first result of member 'i', or its error. */
 static void push_first (lua_State *L, const gathering *g, uint32_t i) {
   const member *m = &g->row[i];
-  if (m->is_own)
-    ed_task_push(L, m->task);
-  else
-    push_argument(L, g, i);
+  if (m->is_own) ed_task_push(L, m->task);
+  else push_argument(L, g, i);
   ed_task_push_first(L, -1, m->task);
   lua_remove(L, -2);
 }
@@ -119,7 +120,8 @@ static void push_first (lua_State *L, const gathering *g, uint32_t i) {
 static bool has_failed (const gathering *g, uint32_t i) {
   const member *m = &g->row[i];
   if (m->task->state == ED_TASK_FAILED) return true;
-  return m->task->state == ED_TASK_CANCELLED && g->winner == i + 1; /* somebody cancelled it */
+  return m->task->state == ED_TASK_CANCELLED
+    && g->winner == i + 1; /* somebody cancelled it */
 }
 
 /* Push the failures in the order in which they happened; returns how many. */
@@ -212,19 +214,32 @@ static int finish_gather (lua_State *L, ed_op *op) {
 }
 
 static const ed_optype gather_types[] = {
-  {.name = "gather", .finish = finish_gather, .cancel = cancel_gather, .drop = drop_gather,
-   .is_internal = true},
-  {.name = "settle", .finish = finish_gather, .cancel = cancel_gather, .drop = drop_gather,
-   .is_internal = true},
-  {.name = "race", .finish = finish_gather, .cancel = cancel_gather, .drop = drop_gather,
-   .is_internal = true},
-  {.name = "any", .finish = finish_gather, .cancel = cancel_gather, .drop = drop_gather,
-   .is_internal = true},
+  {.name = "gather",
+    .finish = finish_gather,
+    .cancel = cancel_gather,
+    .drop = drop_gather,
+    .is_internal = true},
+  {.name = "settle",
+    .finish = finish_gather,
+    .cancel = cancel_gather,
+    .drop = drop_gather,
+    .is_internal = true},
+  {.name = "race",
+    .finish = finish_gather,
+    .cancel = cancel_gather,
+    .drop = drop_gather,
+    .is_internal = true},
+  {.name = "any",
+    .finish = finish_gather,
+    .cancel = cancel_gather,
+    .drop = drop_gather,
+    .is_internal = true},
 };
 
 /* ---- Lua half: the start ---- */
 
-static gathering *new_gathering (lua_State *L, ed_task *task, gather_mode mode, uint32_t n) {
+static gathering *new_gathering (
+  lua_State *L, ed_task *task, gather_mode mode, uint32_t n) {
   gathering *g = ed_mem_new(&task->loop->mem, size_for(n));
   if (g == NULL) luaL_error(L, "not enough memory");
   memset(g, 0, size_for(n));
@@ -240,10 +255,8 @@ static void watch_task (gathering *g, member *m, ed_task *task, bool is_own) {
   m->is_own = is_own;
   m->watch.ended = member_ended;
   ed_list_init(&m->watch.link);
-  if (ed_task_has_ended(task))
-    note_end(m);
-  else
-    ed_list_append(&task->watchers, &m->watch.link);
+  if (ed_task_has_ended(task)) note_end(m);
+  else ed_list_append(&task->watchers, &m->watch.link);
 }
 
 /* The argument at the top (popped) becomes a member. */
@@ -253,9 +266,7 @@ static void start_member (lua_State *L, gathering *g, uint32_t i, ed_loop *loop)
   if (is_own) {
     task = ed_task_spawn(L, loop, &g->block->scope, 0, false);
     task->is_held = true;
-  }
-  else
-    lua_pop(L, 1);
+  } else lua_pop(L, 1);
   watch_task(g, &g->row[i], task, is_own);
 }
 
@@ -265,7 +276,8 @@ static void check_member (lua_State *L, ed_loop *loop, lua_Integer i) {
   if (task != NULL && task == loop->current) luaL_error(L, "task cannot await itself");
   if (task == NULL && !lua_isfunction(L, -1)) {
     if (luaL_getmetafield(L, -1, "__call") == LUA_TNIL)
-      luaL_error(L, "member %d: function or Task expected, got %s", (int)i, luaL_typename(L, -1));
+      luaL_error(
+        L, "member %d: function or Task expected, got %s", (int)i, luaL_typename(L, -1));
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
@@ -282,7 +294,8 @@ static uint32_t check_members (lua_State *L, ed_loop *loop, bool is_list) {
   return (uint32_t)n;
 }
 
-static int start_all (lua_State *L, ed_task *task, gather_mode mode, uint32_t n, bool is_list) {
+static int start_all (
+  lua_State *L, ed_task *task, gather_mode mode, uint32_t n, bool is_list) {
   gathering *g = new_gathering(L, task, mode, n);
   g->is_list = is_list;
   g->block = ed_block_open(L, task, ED_BLOCK_GATHER, ED_SCOPE_BLOCK);

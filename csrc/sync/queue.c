@@ -16,11 +16,11 @@
 typedef struct ed_queue {
   ed_link getters;
   ed_link putters;
-  lua_Integer max;     /* 0: rendezvous; LUA_MAXINTEGER: unbounded */
-  lua_Integer head;    /* of the ring, counted up for ever */
-  lua_Integer size;    /* items in the ring */
-  lua_Integer room;    /* of the ring; a power of two */
-  lua_Integer handed;  /* items on stacks of getters that have not run yet */
+  lua_Integer max;    /* 0: rendezvous; LUA_MAXINTEGER: unbounded */
+  lua_Integer head;   /* of the ring, counted up for ever */
+  lua_Integer size;   /* items in the ring */
+  lua_Integer room;   /* of the ring; a power of two */
+  lua_Integer handed; /* items on stacks of getters that have not run yet */
   lua_Integer unfinished;
   ed_link joiners;
   bool is_closed;
@@ -36,17 +36,17 @@ enum { ITEMS = 1, FIRST_ROOM = 8 };
 
 /* ---- the ring; 'table' is the index of the items' table ---- */
 
-static lua_Integer slot_of (const ed_queue *q, lua_Integer at) { return (at & (q->room - 1)) + 1; }
+static lua_Integer slot_of (const ed_queue *q, lua_Integer at) {
+  return (at & (q->room - 1)) + 1;
+}
 
 /* Move the items to a ring twice as large: those that wrap go behind the old end. */
 static void grow (lua_State *L, ed_queue *q, int table) {
   lua_Integer old = q->room;
   lua_createtable(L, (int)old * 2, 0);
   for (lua_Integer i = 0; i < old * 2; i++) {
-    if (i < q->size)
-      lua_rawgeti(L, table, slot_of(q, q->head + i));
-    else
-      lua_pushboolean(L, 0);
+    if (i < q->size) lua_rawgeti(L, table, slot_of(q, q->head + i));
+    else lua_pushboolean(L, 0);
     lua_rawseti(L, -2, i + 1);
   }
   lua_pushvalue(L, -1);
@@ -121,7 +121,8 @@ static void give_back_get (lua_State *co, ed_op *op) {
 
 static int finish_get (lua_State *L, ed_op *op) {
   transfer *t = (transfer *)op;
-  if (!t->has_item) return ed_error_fail(L, "closed", NULL, "queue:get", NULL, "the queue is closed");
+  if (!t->has_item)
+    return ed_error_fail(L, "closed", NULL, "queue:get", NULL, "the queue is closed");
   t->has_item = false;
   t->queue->handed--;
   return 1; /* the item was put on this stack */
@@ -133,18 +134,28 @@ static int finish_put (lua_State *L, ed_op *op) {
 }
 
 static const ed_optype get_type = {
-  .name = "queue:get", .finish = finish_get, .cancel = ed_waitq_cancel, .drop = ed_drop_plain,
-  .is_internal = true, .give_back = give_back_get,
+  .name = "queue:get",
+  .finish = finish_get,
+  .cancel = ed_waitq_cancel,
+  .drop = ed_drop_plain,
+  .is_internal = true,
+  .give_back = give_back_get,
 };
 
 static const ed_optype put_type = {
-  .name = "queue:put", .finish = finish_put, .cancel = ed_waitq_cancel, .drop = ed_drop_plain,
+  .name = "queue:put",
+  .finish = finish_put,
+  .cancel = ed_waitq_cancel,
+  .drop = ed_drop_plain,
   .is_internal = true,
 };
 
 static const ed_optype join_type = {
-  .name = "queue:join", .finish = ed_finish_true, .cancel = ed_waitq_cancel,
-  .drop = ed_drop_plain, .is_internal = true,
+  .name = "queue:join",
+  .finish = ed_finish_true,
+  .cancel = ed_waitq_cancel,
+  .drop = ed_drop_plain,
+  .is_internal = true,
 };
 
 static ed_queue *check_queue (lua_State *L) {
@@ -188,10 +199,8 @@ static bool put_now (lua_State *L, ed_queue *q) {
   reserve(L, q, table);
   lua_pushvalue(L, 2);
   q->unfinished++;
-  if (has_getter)
-    hand_to_getter(L, q);
-  else
-    push_back(L, q, table);
+  if (has_getter) hand_to_getter(L, q);
+  else push_back(L, q, table);
   lua_settop(L, table - 1);
   return true;
 }
@@ -207,7 +216,8 @@ static int put_closed (lua_State *L) {
   return ed_error_fail(L, "closed", NULL, "queue:put", NULL, "the queue is closed");
 }
 
-static transfer *new_transfer (lua_State *L, ed_task *task, ed_queue *q, const ed_optype *type) {
+static transfer *new_transfer (
+  lua_State *L, ed_task *task, ed_queue *q, const ed_optype *type) {
   transfer *t = ed_op_new_for(L, task, type, sizeof *t);
   t->queue = q;
   ed_list_init(&t->waiter.link);
@@ -337,7 +347,8 @@ static int l_queue_size (lua_State *L) {
 */
 static int l_queue_task_done (lua_State *L) {
   ed_queue *q = check_queue(L);
-  if (q->unfinished <= 0) return luaL_error(L, "task_done called more often than items were put");
+  if (q->unfinished <= 0)
+    return luaL_error(L, "task_done called more often than items were put");
   finish_items(q, 1);
   return 0;
 }
@@ -353,10 +364,8 @@ static int l_queue_join (lua_State *L) {
   if (q->unfinished == 0 && ed_spend(task->loop)) return ed_finish_true(L, NULL);
   waiter = ed_op_new_for(L, task, &join_type, sizeof *waiter);
   ed_list_init(&waiter->link);
-  if (q->unfinished == 0)
-    ed_op_done(&waiter->op, 0);
-  else
-    ed_waitq_join(&q->joiners, waiter);
+  if (q->unfinished == 0) ed_op_done(&waiter->op, 0);
+  else ed_waitq_join(&q->joiners, waiter);
   return ed_await(L, &waiter->op, 0);
 }
 

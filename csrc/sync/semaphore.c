@@ -79,8 +79,11 @@ static int finish_acquire (lua_State *L, ed_op *op) {
 }
 
 static const ed_optype acquire_type = {
-  .name = "semaphore:acquire", .finish = finish_acquire, .cancel = cancel_acquire,
-  .drop = drop_acquire, .is_internal = true,
+  .name = "semaphore:acquire",
+  .finish = finish_acquire,
+  .cancel = cancel_acquire,
+  .drop = drop_acquire,
+  .is_internal = true,
 };
 
 static ed_semaphore *check_semaphore (lua_State *L, ed_loop *loop) {
@@ -106,7 +109,8 @@ static int l_semaphore (lua_State *L) {
   lua_Integer max = luaL_optinteger(L, 2, LUA_MAXINTEGER);
   ed_semaphore *s;
   luaL_argcheck(L, n >= 0, 1, "must not be negative");
-  luaL_argcheck(L, max >= n && max > 0, 2, "must be at least the initial value, and above 0");
+  luaL_argcheck(
+    L, max >= n && max > 0, 2, "must be at least the initial value, and above 0");
   s = ed_class_push(L, ed_loop_of(L), ED_CLASS_SEMAPHORE, sizeof *s, 0);
   ed_list_init(&s->waiters);
   s->value = n;
@@ -141,9 +145,7 @@ static int l_semaphore_acquire (lua_State *L) {
     s->value -= count;
     a->is_granted = true;
     ed_op_done(&a->waiter.op, 0);
-  }
-  else
-    ed_waitq_join(&s->waiters, &a->waiter);
+  } else ed_waitq_join(&s->waiters, &a->waiter);
   return ed_await(L, &a->waiter.op, 0);
 }
 
@@ -166,7 +168,8 @@ static int l_semaphore_try (lua_State *L) {
 static int l_semaphore_release (lua_State *L) {
   ed_semaphore *s = check_semaphore(L, ed_loop_of(L));
   lua_Integer count = check_count(L, s);
-  if (count > s->max - s->value) return luaL_error(L, "semaphore released above its maximum");
+  if (count > s->max - s->value)
+    return luaL_error(L, "semaphore released above its maximum");
   give(s, count);
   return 0;
 }
@@ -189,7 +192,8 @@ static bool release_permit (ed_permit *permit) {
 ** False when it had been released before.
 */
 static int l_permit_release (lua_State *L) {
-  lua_pushboolean(L, release_permit(ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_PERMIT)));
+  lua_pushboolean(
+    L, release_permit(ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_PERMIT)));
   return 1;
 }
 
@@ -206,8 +210,10 @@ static const luaL_Reg functions[] = {
 };
 
 static const luaL_Reg methods[] = {
-  {"acquire", l_semaphore_acquire}, {"try_acquire", l_semaphore_try},
-  {"release", l_semaphore_release}, {"available", l_semaphore_available},
+  {"acquire", l_semaphore_acquire},
+  {"try_acquire", l_semaphore_try},
+  {"release", l_semaphore_release},
+  {"available", l_semaphore_available},
   {NULL, NULL},
 };
 
