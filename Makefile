@@ -95,8 +95,15 @@ COMMON  := -std=gnu11 -fPIC -fvisibility=hidden -pthread $(WARN) -Icsrc $(CPPFLA
 HARDEN  := -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 SAN     := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
+# A task switch crosses half a dozen of our files and a dozen functions of Lua: letting the linker
+# inline the first and calling the others without a stub makes it about a seventh cheaper. Objects
+# in the archive are "fat", so that a host may link it without knowing of this.
+FAST    := $(shell for f in -fno-plt '-flto=auto -ffat-lto-objects'; do \
+	echo 'int x;' | $(CC) -Werror $$f -xc -c -o /dev/null - >/dev/null 2>&1 && echo "$$f"; done)
+
 CC_plain     := $(CC)
-CFLAGS_plain := $(COMMON) $(HARDEN) $(CFLAGS)
+CFLAGS_plain := $(COMMON) $(HARDEN) $(FAST) $(CFLAGS)
+LD_plain     := $(FAST)
 CC_asan      := $(CC)
 CFLAGS_asan  := $(COMMON) -O1 -g -DED_DEBUG=1 $(SAN)
 LD_asan      := $(SAN)
@@ -110,8 +117,8 @@ LUA_FILES := $(sort $(wildcard lua/*/*.lua lua/*/*/*.lua lua/*/*/*/*.lua))
 LIB_C     := $(sort $(filter-out csrc/main.c,$(wildcard csrc/*.c csrc/*/*.c)))
 PURE_C    := $(sort $(wildcard csrc/base/*.c csrc/proto/*.c))
 OUR_C     := $(sort $(wildcard csrc/*.[ch] csrc/*/*.[ch]))
-ALL_C     := $(OUR_C) $(sort $(wildcard spec/c/*.[ch] spec/fuzz/*.[ch] spec/support/*.[ch] bench/*.[ch]))
-ALL_LUA   := $(LUA_FILES) $(sort $(wildcard tools/*.lua spec/*.lua spec/*/*.lua spec/*/*/*.lua bench/*.lua examples/*.lua))
+ALL_C     := $(OUR_C) $(sort $(wildcard spec/c/*.[ch] spec/fuzz/*.[ch] spec/support/*.[ch] bench/*.[ch] bench/*/*.[ch]))
+ALL_LUA   := $(LUA_FILES) $(sort $(wildcard tools/*.lua spec/*.lua spec/*/*.lua spec/*/*/*.lua bench/*.lua bench/*/*.lua examples/*.lua examples/*/*.lua))
 PAGES     := $(sort $(wildcard README.md docs/*.md docs/*/*.md docs/*/*/*.md))
 EXAMPLES  := $(sort $(wildcard examples/*.lua))
 C_TESTS   := $(sort $(basename $(wildcard spec/c/*_test.c)))

@@ -294,8 +294,7 @@ static ed_block *check_open (lua_State *L) {
 static int l_group_spawn (lua_State *L) {
   ed_block *block = check_open(L);
   ed_check_callable(L, 2);
-  ed_task_push(
-    L, ed_task_spawn(L, ed_loop_of(L), &block->scope, lua_gettop(L) - 2, true));
+  ed_task_spawn(L, ed_loop_of(L), &block->scope, lua_gettop(L) - 2, true);
   return 1;
 }
 

@@ -321,7 +321,7 @@ void ed_loop_close (lua_State *L, ed_box *box) {
       L, "eddy: a thread of the pool is still busy; its loop is left behind", 0);
     return;
   }
-  ed_mem_free(&loop->mem, loop->spare, loop->spare_room * sizeof *loop->spare);
+  ed_mem_free(&loop->mem, loop->spare, ED_SPARES * sizeof *loop->spare);
   ed_heap_free(&loop->timers, &loop->mem);
   if (loop->free_resolver != NULL) loop->free_resolver(loop);
   ed_mem_trim(&loop->mem);

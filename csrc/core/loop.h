@@ -42,6 +42,7 @@ enum { ED_TIMER_OP, ED_TIMER_SCOPE }; /* ed_timer.kind */
 
 enum {
   ED_READ_ROOM = 65536, /* of the loop's shared read buffer */
+  ED_SPARES = 1024,     /* coroutines kept for reuse: about a megabyte */
   ED_LUCK = 128         /* waits in a row that may finish without suspending */
 };
 
@@ -68,7 +69,7 @@ struct ed_loop {
   int luck;     /* waits that may still finish without suspending */
   uint32_t next_id;
   ed_spare *spare;
-  uint32_t nspare, spare_room, ncoroutines; /* room is never less than all coroutines */
+  uint32_t nspare;  /* of at most ED_SPARES */
   int anchors;                              /* registry references: slot -> coroutine */
   int tasks;                                /* slot -> task */
   int cancels;                              /* scope -> cancellation error */

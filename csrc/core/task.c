@@ -17,28 +17,20 @@
 #include "core/error.h"
 #include "core/loop.h"
 
-enum {
-  MAX_SPARE = 1024, /* coroutines kept for reuse: about a megabyte */
-  BASE_ARGS = 3     /* task, handler, function */
-};
+enum { BASE_ARGS = 3 }; /* task, handler, function */
 
 /* ---- coroutines ---- */
 
-static void grow_spares (lua_State *L, ed_loop *loop) {
-  uint32_t room = loop->spare_room > 0 ? loop->spare_room * 2 : 16;
-  ed_spare *grown;
-  if (loop->ncoroutines < loop->spare_room) return;
-  grown = ed_mem_resize(
-    &loop->mem, loop->spare, loop->spare_room * sizeof *grown, room * sizeof *grown);
-  if (grown == NULL) luaL_error(L, "not enough memory");
-  loop->spare = grown;
-  loop->spare_room = room;
+static void make_spares (lua_State *L, ed_loop *loop) {
+  if (loop->spare != NULL) return;
+  loop->spare = ed_mem_new(&loop->mem, ED_SPARES * sizeof *loop->spare);
+  if (loop->spare == NULL) luaL_error(L, "not enough memory");
 }
 
 /* A fresh coroutine in a slot of its own, put among the spare ones. */
 static void add_spare (lua_State *L, ed_loop *loop) {
   ed_spare spare = {NULL, NULL, 0};
-  grow_spares(L, loop);
+  make_spares(L, loop);
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->tasks);
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->anchors);
   spare.co = lua_newthread(L);
@@ -47,7 +39,6 @@ static void add_spare (lua_State *L, ed_loop *loop) {
   lua_rawseti(
     L, -3, spare.slot); /* so that storing a task there allocates nothing later */
   lua_pop(L, 2);
-  loop->ncoroutines++;
   loop->spare[loop->nspare++] = spare;
 }
 
@@ -65,7 +56,6 @@ static void free_slot (ed_loop *loop, int slot) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->anchors);
   luaL_unref(L, -1, slot);
   lua_pop(L, 1);
-  loop->ncoroutines--;
 }
 
 void ed_task_trim (ed_loop *loop, uint32_t keep) {
@@ -93,7 +83,7 @@ static void keep_spare (ed_task *task) {
 void ed_task_release (ed_task *task) {
   ed_loop *loop = task->loop;
   if (task->co == NULL) return;
-  if (task->is_killed || loop->nspare >= MAX_SPARE) free_slot(loop, task->slot);
+  if (task->is_killed || loop->nspare >= ED_SPARES) free_slot(loop, task->slot);
   else keep_spare(task);
   task->co = NULL;
 }
@@ -231,28 +221,38 @@ static void init_task (
   loop->ntasks++;
 }
 
-/* The userdata for a task on 'spare': the one it has, or a new one (which may raise). */
-static ed_task *box_task (lua_State *L, ed_loop *loop, ed_spare *spare, bool is_seen) {
-  ed_task *task = spare->task;
-  if (task != NULL && !is_seen) return task;
-  task = ed_class_push(L, loop, ED_CLASS_TASK, sizeof *task, 1);
-  store_task(L, loop, spare->slot);
+/*
+** The task for 'spare', below the function and its arguments: a new userdata if a script will
+** see it or there is none (this may raise), else the one that waits in the slot.
+*/
+static ed_task *box_task (lua_State *L, ed_loop *loop, ed_spare *spare, int nargs) {
+  ed_task *task = ed_class_push(L, loop, ED_CLASS_TASK, sizeof *task, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->tasks);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, spare->slot);
+  lua_pop(L, 1);
+  lua_insert(L, -nargs - 2);
   spare->task = NULL;
   return task;
+}
+
+static void check_owner (lua_State *L, ed_loop *loop, const ed_scope *owner) {
+  if (owner->is_closed || loop->is_closing
+    || (owner->host != NULL && owner->host->is_killed))
+    luaL_error(L, "cannot spawn: the block has ended");
 }
 
 ed_task *ed_task_spawn (
   lua_State *L, ed_loop *loop, ed_scope *owner, int nargs, bool is_seen) {
   ed_task *task;
   ed_spare *spare;
-  if (owner->is_closed || loop->is_closing
-    || (owner->host != NULL && owner->host->is_killed))
-    luaL_error(L, "cannot spawn: the block has ended");
+  check_owner(L, loop, owner);
   if (loop->nspare == 0) add_spare(L, loop);
   spare = &loop->spare[loop->nspare - 1];
   if (!lua_checkstack(spare->co, nargs + BASE_ARGS + 2))
     luaL_error(L, "too many arguments");
-  task = box_task(L, loop, spare, is_seen);
+  task = spare->task;
+  if (is_seen || task == NULL) task = box_task(L, loop, spare, nargs);
   loop->nspare--;
   init_task(task, loop, owner, spare);
   task->is_seen = is_seen;
@@ -261,6 +261,7 @@ ed_task *ed_task_spawn (
   lua_pushlightuserdata(task->co, task);
   lua_pushcfunction(task->co, handle_failure);
   lua_xmove(L, task->co, nargs + 1);
+  if (!is_seen && spare->task == NULL) lua_pop(L, 1);
   return task;
 }
 

@@ -70,7 +70,7 @@ static inline bool ed_task_has_ended (const ed_task *task) {
 /*
 ** A new task owned by 'owner', ready to run: the function and its 'nargs' arguments are taken
 ** from the top of the stack. Raises when memory is short or the owner is closed; then nothing
-** is left behind. 'is_seen' says that the caller will push the task.
+** is left behind. 'is_seen': a script will hold the task, whose userdata is pushed.
 */
 ed_task *ed_task_spawn (
   lua_State *L, ed_loop *loop, ed_scope *owner, int nargs, bool is_seen);

@@ -126,7 +126,7 @@ static ed_task *check_spawner (lua_State *L) {
 static int l_spawn (lua_State *L) {
   ed_task *parent = check_spawner(L);
   ed_check_callable(L, 1);
-  ed_task_push(L, ed_task_spawn(L, parent->loop, parent->scope, lua_gettop(L) - 1, true));
+  ed_task_spawn(L, parent->loop, parent->scope, lua_gettop(L) - 1, true);
   return 1;
 }
 
@@ -154,7 +154,7 @@ static int l_spawn_with (lua_State *L) {
   refuse_option(L, "slice"), refuse_option(L, "cpu"), refuse_option(L, "memory");
   if (lua_getfield(L, 1, "name") != LUA_TNIL) luaL_checkstring(L, -1);
   lua_replace(L, 1);
-  ed_task_push(L, ed_task_spawn(L, parent->loop, parent->scope, lua_gettop(L) - 2, true));
+  ed_task_spawn(L, parent->loop, parent->scope, lua_gettop(L) - 2, true);
   if (!lua_isnil(L, 1)) set_name(L, parent->loop, 2, 1);
   return 1;
 }
@@ -167,7 +167,7 @@ static int l_spawn_with (lua_State *L) {
 static int l_background (lua_State *L) {
   ed_loop *loop = check_spawner(L)->loop;
   ed_check_callable(L, 1);
-  ed_task_push(L, ed_task_spawn(L, loop, &loop->top, lua_gettop(L) - 1, true));
+  ed_task_spawn(L, loop, &loop->top, lua_gettop(L) - 1, true);
   return 1;
 }
 

@@ -124,17 +124,34 @@ static bool has_failed (const gathering *g, uint32_t i) {
     && g->winner == i + 1; /* somebody cancelled it */
 }
 
+static uint32_t count_failures (const gathering *g) {
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < g->n; i++) n += has_failed(g, i);
+  return n;
+}
+
 /* Push the failures in the order in which they happened; returns how many. */
 static int push_failures (lua_State *L, const gathering *g) {
-  int n = 0;
-  for (uint32_t order = 1; order <= g->ended; order++)
-    for (uint32_t i = 0; i < g->n; i++) {
-      if (g->row[i].order != order || !has_failed(g, i)) continue;
-      luaL_checkstack(L, 4, "too many failures");
-      push_first(L, g, i);
-      n++;
+  uint32_t n = count_failures(g);
+  int by_order = lua_gettop(L) + 1;
+  if (n == 0) return 0;
+  luaL_checkstack(L, (int)n + 6, "too many failures");
+  lua_createtable(L, (int)g->ended, 0);
+  for (uint32_t i = 0; i < g->n; i++) {
+    lua_pushboolean(L, has_failed(g, i));
+    if (lua_toboolean(L, -1)) lua_pushinteger(L, i), lua_replace(L, -2);
+    lua_rawseti(L, by_order, g->row[i].order);
+  }
+  for (uint32_t order = 1; order <= g->ended; order++) {
+    if (lua_rawgeti(L, by_order, order) != LUA_TNUMBER) {
+      lua_pop(L, 1);
+      continue;
     }
-  return n;
+    push_first(L, g, (uint32_t)lua_tointeger(L, -1));
+    lua_remove(L, -2);
+  }
+  lua_remove(L, by_order);
+  return (int)n;
 }
 
 static int push_list (lua_State *L, const gathering *g) {
