@@ -55,7 +55,7 @@ local function serve_documentation(settings)
   local library = require "crawl.library".open(settings.pages, here .. "/..")
   local server, url = require "crawl.origin".serve(library, settings)
   print(("%s: %d %s, served at %s"):format(library.folder, #library.listed,
-    library.section < math.huge and "files in sections" or "files", url))
+    next(library.sections) and "files and sections of files" or "files", url))
   return { url }, server
 end
 

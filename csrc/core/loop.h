@@ -69,6 +69,7 @@ struct ed_loop {
   int luck;     /* waits that may still finish without suspending */
   uint32_t next_id;
   ed_spare *spare;
+  int highest_slot; /* of the anchor tables */
   uint32_t nspare;  /* of at most ED_SPARES */
   int anchors;                              /* registry references: slot -> coroutine */
   int tasks;                                /* slot -> task */

@@ -105,6 +105,7 @@ static void run_rest (ed_loop *loop) {
 }
 
 static int leave_run (lua_State *L, ed_task *root, bool deadlocked) {
+  ed_loop *loop = root->loop;
   bool is_done = root->state == ED_TASK_DONE;
   int top = lua_gettop(L), n = 0;
   if (!deadlocked) {
@@ -115,6 +116,7 @@ static int leave_run (lua_State *L, ed_task *root, bool deadlocked) {
   root->is_held = false;
   ed_task_release(root);
   lua_closeslot(L, 1);
+  ed_task_shrink(L, loop);
   if (deadlocked || !is_done) return lua_error(L);
   return n;
 }

@@ -17,7 +17,10 @@
 #include "core/error.h"
 #include "core/loop.h"
 
-enum { BASE_ARGS = 3 }; /* task, handler, function */
+enum {
+  BASE_ARGS = 3,    /* task, handler, function */
+  MANY_SLOTS = 8192 /* after a run with so many at once the anchor tables are made anew */
+};
 
 /* ---- coroutines ---- */
 
@@ -35,6 +38,7 @@ static void add_spare (lua_State *L, ed_loop *loop) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->anchors);
   spare.co = lua_newthread(L);
   spare.slot = luaL_ref(L, -2);
+  if (spare.slot > loop->highest_slot) loop->highest_slot = spare.slot;
   lua_pushboolean(L, 0);
   lua_rawseti(
     L, -3, spare.slot); /* so that storing a task there allocates nothing later */
@@ -60,6 +64,20 @@ static void free_slot (ed_loop *loop, int slot) {
 
 void ed_task_trim (ed_loop *loop, uint32_t keep) {
   while (loop->nspare > keep) free_slot(loop, loop->spare[--loop->nspare].slot);
+}
+
+static void renew_table (lua_State *L, int *table) {
+  lua_newtable(L);
+  luaL_unref(L, LUA_REGISTRYINDEX, *table);
+  *table = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void ed_task_shrink (lua_State *L, ed_loop *loop) {
+  if (loop->highest_slot < MANY_SLOTS) return;
+  ed_task_trim(loop, 0);
+  renew_table(L, &loop->anchors);
+  renew_table(L, &loop->tasks);
+  loop->highest_slot = 0;
 }
 
 /* A seen task leaves only its coroutine for reuse, an unseen one itself as well. */

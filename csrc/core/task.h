@@ -147,6 +147,9 @@ const char *ed_task_status (const ed_task *task);
 /* Throw away all spare coroutines beyond 'keep'. */
 void ed_task_trim (ed_loop *loop, uint32_t keep);
 
+/* No task lives: give back the tables of a run that had very many at once. May raise. */
+void ed_task_shrink (lua_State *L, ed_loop *loop);
+
 void ed_open_task (lua_State *L, ed_loop *loop, int box);
 
 #endif

@@ -343,11 +343,18 @@ static int warn_protected (lua_State *L) {
   return hand_to_on_error(L, task->loop);
 }
 
+/* The line of Lua that waits: C functions in between (pcall, say) have none. */
+static bool find_line (lua_State *L, lua_Debug *at) {
+  for (int level = 0; lua_getstack(L, level, at); level++)
+    if (lua_getinfo(L, "Sl", at) && at->currentline > 0) return true;
+  return false;
+}
+
 void ed_task_warn_swallowed (lua_State *L, ed_task *task) {
   char text[200];
   lua_Debug at;
   snprintf(text, sizeof text, "a task keeps catching its cancellation");
-  if (lua_getstack(L, 1, &at) && lua_getinfo(L, "Sl", &at))
+  if (find_line(L, &at))
     snprintf(text, sizeof text, "a task keeps catching its cancellation at %s:%d",
       at.short_src, at.currentline);
   lua_pushcfunction(L, warn_protected);

@@ -254,6 +254,14 @@ static int l_message_is_reusable (lua_State *L) {
   return 1;
 }
 
+/* message:has_begun() --> boolean: a part of it has come, but not all. */
+static int l_message_has_begun (lua_State *L) {
+  ed_http_message *m = ed_http_check(L, 1);
+  bool is_open = m->phase == ED_HTTP_HEAD || m->phase == ED_HTTP_BODY;
+  lua_pushboolean(L, is_open && m->began > 0);
+  return 1;
+}
+
 static bool is_older (uint64_t since, uint64_t now, lua_Number seconds) {
   return since < now && (lua_Number)(now - since) / 1e9 > seconds;
 }
@@ -339,6 +347,7 @@ static const luaL_Reg functions[] = {
 static const luaL_Reg methods[] = {
   {"phase", l_message_phase},
   {"is_reusable", l_message_is_reusable},
+  {"has_begun", l_message_has_begun},
   {"is_overdue", l_message_is_overdue},
   {NULL, NULL},
 };

@@ -3,7 +3,7 @@
 --
 -- The folder is the package documentation of a Debian system, or else the repository around this
 -- file. "/" links to one page for each initial letter, those link to the files, and HTML files link
--- as they always did. Where there are fewer files than pages wanted, they are cut into sections, each
+-- as they always did. Where there are fewer files than pages wanted, texts are cut into sections, each
 -- of which names the next one in a Link header. Nothing is made up, and files are read when asked for.
 --
 -- Plain Lua cannot list a folder, so `open` runs `find`: call it before `eddy.run` or in its first
@@ -14,8 +14,8 @@ local library = {}
 ---@class crawl.Library
 ---@field folder string
 ---@field is_debian boolean
----@field listed string[]          URL paths that the index links to
----@field section number           bytes of a section; math.huge: files are whole
+---@field listed string[]          what the index links to: URL paths, with "?part=2" for sections
+---@field sections table<string, integer[]>     URL path -> where its sections begin, if it was cut
 ---@field private files table<string, string>   URL path -> file
 ---@field private letters string[]
 local Library = {}
@@ -38,22 +38,18 @@ end
 local function list_files(folder, names)
   local tests = {}
   for i, name in ipairs(names) do tests[i] = "-name " .. quote(name) end
-  local command = ("find %s -type f ! -name '*.gz' ! -path '*/.*' ! -path '*/build/*' -size -%s \\( %s \\) 2>/dev/null | LC_ALL=C sort")
+  local command = ("cd %s 2>/dev/null && find . \\( -name '.?*' -o -name build \\) -prune"
+    .. " -o -type f ! -name '*.gz' -size -%s \\( %s \\) -print 2>/dev/null | LC_ALL=C sort")
     :format(quote(folder), MAX_FILE, table.concat(tests, " -o "))
   local pipe <close> = assert(io.popen(command))
   local files = {}
-  for path in pipe:lines() do files[#files + 1] = path end
+  for path in pipe:lines() do files[#files + 1] = path:sub(2) end
   return files
 end
 
 local function read(path)
   local file <close> = io.open(path, "rb")
   return file and file:read("a")
-end
-
-local function size_of(path)
-  local file <close> = io.open(path, "rb")
-  return file and file:seek("end") or 0
 end
 
 local function escape_path(path)
@@ -72,23 +68,40 @@ end
 
 -- ---- Sections ----------------------------------------------------------------------------------
 
---- Where section `part` of a text begins: behind the first line end at or after its share.
-local function begin_of(text, part, size)
-  if part == 1 then return 1 end
-  local at = text:find("\n", (part - 1) * size, true)
-  return at and at + 1 or #text + 1
+--- Where the sections of a text begin: each behind the first line end after `size` bytes.
+local function cut(text, size)
+  local begins, at = { 1 }, 1
+  while true do
+    local stop = text:find("\n", at + size, true)
+    if not stop or stop == #text then return begins end
+    at = stop + 1
+    begins[#begins + 1] = at
+  end
 end
 
---- The largest section size that makes at least `wanted` pages of these files.
-local function choose_section(sizes, wanted)
-  local section = LARGEST
-  while section > SMALLEST do
-    local pages = 0
-    for _, size in ipairs(sizes) do pages = pages + math.ceil(size / section) end
-    if pages >= wanted then break end
-    section = section // 2
+--- Cut all texts into sections of about `size` bytes.
+---@return table<string, integer[]> sections   those of more than one section
+---@return string[] listed
+local function cut_all(names, texts, size)
+  local sections, listed = {}, {}
+  for _, name in ipairs(names) do
+    listed[#listed + 1] = name
+    local begins = type_of(name) == "text/plain" and cut(texts[name], size) or { 1 }
+    if #begins > 1 then sections[name] = begins end
+    for part = 2, #begins do listed[#listed + 1] = name .. "?part=" .. part end
   end
-  return section
+  return sections, listed
+end
+
+--- Sections as large as possible that make at least `wanted` pages, if there is text enough.
+local function cut_into(wanted, names, files)
+  local texts, size = {}, LARGEST
+  for _, name in ipairs(names) do texts[name] = read(files[name]) or "" end
+  while true do
+    local sections, listed = cut_all(names, texts, size)
+    if #listed >= wanted or size <= SMALLEST then return sections, listed end
+    size = size // 2
+  end
 end
 
 -- ---- Pages -------------------------------------------------------------------------------------
@@ -128,12 +141,11 @@ function Library:page(target)
   local file = self.files[path]
   local text = file and read(file)
   if not text then return self:index_page(path) end
-  local kind = type_of(file)
-  if self.section == math.huge or kind == "text/html" then return { type = kind, body = text } end
-  local part = math.tointeger(query:match("^part=(%d+)$")) or 1
-  local from, to = begin_of(text, part, self.section), begin_of(text, part + 1, self.section)
-  if from > #text then return nil end
-  return { type = kind, body = text:sub(from, to - 1), next = to <= #text and path .. "?part=" .. part + 1 or nil }
+  local begins, part = self.sections[path], math.tointeger(query:match("^part=(%d+)$")) or 1
+  if not begins then return { type = type_of(file), body = text } end
+  local from, to = begins[part], begins[part + 1]
+  if not from then return nil end
+  return { type = type_of(file), body = text:sub(from, to and to - 1), next = to and path .. "?part=" .. part + 1 or nil }
 end
 
 -- ---- Opening -----------------------------------------------------------------------------------
@@ -160,17 +172,16 @@ end
 ---@param fallback string
 ---@return crawl.Library
 function library.open(wanted, fallback)
-  local folder, paths = DEBIAN, list_files(DEBIAN, DEBIAN_NAMES)
-  if #paths < FEW then folder, paths = fallback, list_files(fallback, SOURCE_NAMES) end
-  local self = setmetatable({ folder = folder, is_debian = folder == DEBIAN, files = {}, listed = {}, section = math.huge }, Library)
-  local sizes = {}
-  for i, path in ipairs(paths) do
-    local name = escape_path(path:sub(#folder + 1))
-    self.files[name], self.listed[i] = path, name
-    sizes[i] = #paths < wanted and size_of(path) or nil
+  local folder, names = DEBIAN, list_files(DEBIAN, DEBIAN_NAMES)
+  if #names < FEW then folder, names = fallback, list_files(fallback, SOURCE_NAMES) end
+  local files = {}
+  for i, name in ipairs(names) do
+    names[i] = escape_path(name)
+    files[names[i]] = folder .. name
   end
-  if #paths > wanted then self.listed = thin_out(self.listed, wanted) end
-  if #paths < wanted then self.section = choose_section(sizes, wanted) end
+  local self = setmetatable({ folder = folder, is_debian = folder == DEBIAN, files = files, listed = names, sections = {} }, Library)
+  if #names > wanted then self.listed = thin_out(names, wanted) end
+  if #names < wanted then self.sections, self.listed = cut_into(wanted, names, files) end
   self.letters = letters_of(self.listed)
   return self
 end

@@ -155,6 +155,22 @@ function TestRequest:test_bodies()
   lu.assertNil(seen[4].headers["content-length"])
 end
 
+function TestRequest:test_json()
+  local seen = {}
+  local server <close> = recorder(seen)
+  local url = "http://127.0.0.1:" .. server.port .. "/"
+  local ok, res = pcall(http.post, url, { json = { a = 1 } })
+  if not ok then
+    lu.assertStrContains(res, "JSON needs one of the modules")
+    local _, err = assert(http.get(url)):json()
+    lu.assertEquals({ err.kind, err.code }, { "protocol", "EJSON" })
+    return
+  end
+  lu.assertEquals(seen[1]:json(), { a = 1 })
+  lu.assertEquals(seen[1].headers["content-type"], "application/json")
+  lu.assertEquals(select(2, res:json()).code, "EJSON")
+end
+
 function TestRequest:test_large_upload()
   local body = ("x"):rep(900 * 1024)
   local seen = {}

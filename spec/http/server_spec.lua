@@ -245,6 +245,20 @@ function TestStop:test_grace()
   lu.assertEquals(select(2, client:get(url_of(server))).code, "ECONNREFUSED")
 end
 
+function TestStop:test_grace_for_a_request_that_is_under_way()
+  local server = serve(function(req) return req.body end, {})
+  local stream <close> = assert(net.connect { host = "127.0.0.1", port = server.port })
+  stream:write "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na"
+  eddy.sleep(0.02)
+  local stopping = eddy.spawn(server.stop, server, 5)
+  eddy.sleep(0.02)
+  stream:write "bc"
+  lu.assertStrContains(stream:read_until "\r\n\r\n", "Connection: close")
+  lu.assertEquals(stream:read(), "abc")
+  lu.assertNil(stream:read())
+  stopping:await()
+end
+
 function TestStop:test_without_grace()
   local server = serve(function() eddy.sleep(100) end, {})
   local running = eddy.spawn(http.get, url_of(server))

@@ -20,6 +20,7 @@ local client = {}
 
 local MAX_BODY = 64 * 1024 * 1024
 local KEPT_PLANS = 512
+local FOLLOWED = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
 
 ---@class eddy.http.Client
 local Client = {}
@@ -84,6 +85,7 @@ local function attempt(self, job, plan, is_fresh)
   local status, head, body, keep, first, ended =
     exchange(stream, connection.message, plan.head, plan.body, plan.max_body, plan.stream)
   if not status then
+    head.op = head.op == "http" and connection.message:phase() or head.op   -- closed by client:close
     head.target = plan.url
     return nil, head, reused and body and plan.is_idempotent
   end
@@ -98,8 +100,8 @@ end
 
 --- The next plan where the answer is a redirect that is to be followed; nil, nil where not.
 local function follow(job, plan)
-  local location = job.status ~= 304 and plan.max_redirects > 0 and job.headers.location
-  if not location or job.status == 300 then return nil end
+  local location = FOLLOWED[job.status] and plan.max_redirects > 0 and job.headers.location
+  if not location then return nil end
   local hops = job.hops_ or {}
   if #hops >= plan.max_redirects then
     return nil, core.error {

@@ -48,7 +48,7 @@ function pool.new(options)
     all = {},            -- connection -> true
     total = 0, nidle = 0, waiting = 0, ticket = 0,
     opened = 0, reused = 0, closed = 0,
-    is_closed = false,
+    has_orphans = false, is_closed = false,
   }, Pool)
 end
 
@@ -116,7 +116,7 @@ end
 local function new_connection(self, host)
   local connection = setmetatable({
     pool = self, host = host, stream = false, message = new_message(), is_out = true, is_lent = false,
-    expires = 0,
+    is_orphan = false, expires = 0,
   }, connection_meta)
   host.count = host.count + 1
   self.total = self.total + 1
@@ -136,6 +136,14 @@ local function good_idle(self, host)
     end
     forget(self, connection)
     self.hosts[host.key] = host
+  end
+end
+
+--- Count out the connections whose responses were collected unread.
+local function bury(self)
+  self.has_orphans = false
+  for connection in pairs(self.all) do
+    if connection.is_orphan then forget(self, connection) end
   end
 end
 
@@ -189,6 +197,7 @@ end
 
 --- A place has become free.
 local function serve(self)
+  if self.has_orphans then bury(self) end
   if not next(self.queues) then return end
   local host = next_host(self)
   while host and has_room(self, host) do
@@ -225,6 +234,7 @@ end
 ---@return eddy.Error? err
 function Pool:take(key, is_fresh)
   if self.is_closed then return nil, pool.closed_error() end
+  if self.has_orphans then bury(self) end
   local host = self.hosts[key] or new_host(self, key)
   if not self.queues[host] or not first_waiter(self, host) then
     if is_fresh then
@@ -272,6 +282,13 @@ function Pool:drop(connection)
   serve(self)
 end
 
+--- The same from a finalizer: counted out when the pool is used next.
+function Pool:abandon(connection)
+  connection.stream:close()
+  connection.is_orphan = true
+  self.has_orphans = true
+end
+
 ---@class eddy.http.PoolStats
 ---@field opened integer             connections opened
 ---@field reused integer             requests that found a kept one
@@ -282,6 +299,7 @@ end
 
 ---@return eddy.http.PoolStats
 function Pool:stats()
+  if self.has_orphans then bury(self) end
   return {
     opened = self.opened, reused = self.reused, closed = self.closed,
     idle = self.nidle, busy = self.total - self.nidle, waiting = self.waiting,

@@ -200,12 +200,19 @@ function Response:close()
   connection.pool:drop(connection)
 end
 
+--- Nobody holds the response any more. A finalizer runs in the middle of anything, so the pool is
+--- only told.
+local function collect(self)
+  local connection = self.connection_
+  if connection then connection.pool:abandon(connection) end
+end
+
 -- ---- Made by the client ------------------------------------------------------------------------
 
 local whole_meta = { __name = "eddy.http.Response", __index = index, __tostring = to_text, __close = Response.close }
 local pieces_meta = {
   __name = "eddy.http.Response", __index = index, __tostring = to_text,
-  __close = Response.close, __gc = Response.close,
+  __close = Response.close, __gc = collect,
 }
 
 --- What a request fills as it goes: the response in the end.

@@ -59,7 +59,9 @@ local function write_pieces(connection, answer, minor)
 end
 
 local function report(self, err)
-  if self.on_error then self.on_error(err) else core.report(err) end
+  if not self.on_error then return core.report(err) end
+  local ok, problem = eddy.pcall(self.on_error, err)
+  if not ok then core.report(problem) end
 end
 
 local function handle(handler, req, keep)
@@ -196,9 +198,13 @@ function server.serve(options)
   return self
 end
 
+local function is_busy(connection)
+  return connection.is_busy or connection.message:has_begun()
+end
+
 local function close_connections(self, which)
   for connection in pairs(self.connections) do
-    if which == "all" or not connection.is_busy then connection.stream:close() end
+    if which == "all" or not is_busy(connection) then connection.stream:close() end
   end
 end
 
