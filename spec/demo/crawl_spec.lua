@@ -68,7 +68,8 @@ function TestProgram.test_outside_limited_in_time()
 end
 
 function TestProgram.test_outside_wrong_options()
-  for _, words in ipairs { { "--what", "1" }, { "--pages" }, { "--pages", "many" } } do
+  for _, words in ipairs { { "--what", "1" }, { "--pages" }, { "--pages", "many" }, { "--pages", "1.5" }, { "--at-once", "0" },
+    { "https://host/" }, { "host" } } do
     local result = process.eddy { DEMO, table.unpack(words) }
     lu.assertEquals(result.code, 2)
     lu.assertStrContains(result.stderr, "crawl: ")
@@ -182,24 +183,38 @@ end
 
 --- Files cut into sections: followed from `next` to `next` they are the file.
 function TestParts.test_outside_sections()
-  local shelf = library.open(100000, ".")
-  local whole, cut = 0, 0
-  for _, name in ipairs(shelf.listed) do
-    local first = shelf:page(name)
-    if first.next then
-      local pieces, page = { first.body }, first
-      while page.next do
-        page = shelf:page(page.next)
-        pieces[#pieces + 1] = page.body
-      end
-      lu.assertEquals(table.concat(pieces), assert(io.open(shelf.files[name], "rb")):read("a"))
-      cut = cut + 1
-    else
-      whole = whole + 1
+  local shelf, count = library.open(100000, "."), 0
+  for name, begins in pairs(shelf.sections) do
+    local page = shelf:page(name)
+    local pieces = { page.body }
+    while page.next do
+      page = shelf:page(page.next)
+      pieces[#pieces + 1] = page.body
     end
-    if cut > 30 then break end
+    lu.assertEquals(#pieces, #begins)
+    local file <close> = assert(io.open(shelf.files[name], "rb"))
+    lu.assertEquals(table.concat(pieces), file:read("a"))
+    count = count + 1
+    if count == 30 then break end
   end
-  lu.assertTrue(cut > 0, whole)
+  lu.assertTrue(count > 0)
+end
+
+--- The index leads to every page that is listed, once, and to none that is not there.
+function TestParts.test_outside_index()
+  local shelf, linked = library.open(300, "."), 0
+  for _, letter in ipairs(links.of { url = "http://h/", headers = { ["content-type"] = "text/html" }, body = shelf:page("/").body }) do
+    local page = shelf:page(letter:sub(9))
+    for _, link in ipairs(links.of { url = letter, headers = { ["content-type"] = "text/html" }, body = page.body }) do
+      lu.assertTrue(shelf:page(link:sub(9)) ~= nil, link)
+      linked = linked + 1
+    end
+  end
+  lu.assertEquals(linked, #shelf.listed)
+  lu.assertTrue(linked >= 300)
+  lu.assertNil(shelf:page("/no/such/page"))
+  lu.assertNil(shelf:page("/-/\1"))
+  lu.assertNil(shelf:page(shelf.listed[1]:match("^[^?]*") .. "/../../../etc/passwd"))
 end
 
 return { TestProgram = TestProgram, TestCrawl = TestCrawl, TestParts = TestParts }
