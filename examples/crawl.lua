@@ -30,21 +30,33 @@ local function refuse(message, ...)
   os.exit(2)
 end
 
+local WHOLE = { pages = true, at_once = true, depth = true, seed = true }
+
+--- The value of option `word`: a number, for some a whole one.
+local function value_of(word, name, text)
+  local value = tonumber(text)
+  value = value and math.tointeger(value) or value
+  if not ON_DEMO[name] then refuse("no such option: %s", word) end
+  if not value or value < 0 then refuse("%s wants a number", word) end
+  if WHOLE[name] and math.type(value) ~= "integer" then refuse("%s wants a whole number", word) end
+  if name == "at_once" and value == 0 then refuse("%s must be at least 1", word) end
+  return value
+end
+
 --- Options and URLs of the command line.
 local function parse(words)
   local given, urls, i = {}, {}, 1
   while words[i] do
     local name = words[i]:match("^%-%-(.+)$")
-    if not name then
-      urls[#urls + 1] = words[i]
+    if name then
+      name = name:gsub("-", "_")
+      given[name] = value_of(words[i], name, words[i + 1])
+      i = i + 2
     else
-      name, i = name:gsub("-", "_"), i + 1
-      local value = tonumber(words[i])
-      if not ON_DEMO[name] then refuse("no such option: %s", words[i - 1]) end
-      if not value or value < 0 then refuse("%s wants a number", words[i - 1]) end
-      given[name] = math.tointeger(value) or value
+      if not words[i]:find("^[Hh][Tt][Tt][Pp]://") then refuse("no http URL: %s", words[i]) end
+      urls[#urls + 1] = words[i]
+      i = i + 1
     end
-    i = i + 1
   end
   return setmetatable(given, { __index = #urls > 0 and ON_THE_WEB or ON_DEMO }), urls
 end

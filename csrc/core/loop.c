@@ -107,9 +107,21 @@ uv_loop_t *ed_loop_uv (lua_State *L) {
 
 /* ---- memory shared by the engines ---- */
 
-char *ed_loop_read_buffer (ed_loop *loop) {
-  if (loop->read_buffer == NULL) loop->read_buffer = ed_mem_new(&loop->mem, ED_READ_ROOM);
-  return loop->read_buffer;
+char *ed_loop_borrow_buffer (ed_loop *loop) {
+  if (loop->nbuffers > 0) return loop->buffer[--loop->nbuffers];
+  return ed_mem_new(&loop->mem, ED_READ_ROOM);
+}
+
+void ed_loop_return_buffer (ed_loop *loop, char *buffer) {
+  if (buffer != NULL && loop->nbuffers < ED_BUFFERS)
+    loop->buffer[loop->nbuffers++] = buffer;
+  else
+    ed_mem_free(&loop->mem, buffer, ED_READ_ROOM);
+}
+
+static void free_buffers (ed_loop *loop) {
+  while (loop->nbuffers > 0)
+    ed_mem_free(&loop->mem, loop->buffer[--loop->nbuffers], ED_READ_ROOM);
 }
 
 void *ed_loop_calloc (ed_loop *loop, size_t size) {
@@ -296,8 +308,7 @@ void ed_loop_drain (lua_State *L, ed_loop *loop) {
   kill_all(loop);
   close_handles(loop);
   let_uv_finish(loop);
-  ed_mem_free(&loop->mem, loop->read_buffer, ED_READ_ROOM);
-  loop->read_buffer = NULL;
+  free_buffers(loop);
   loop->is_closing = false;
   loop->L = before;
 }

@@ -41,7 +41,8 @@ typedef enum ed_class {
 enum { ED_TIMER_OP, ED_TIMER_SCOPE }; /* ed_timer.kind */
 
 enum {
-  ED_READ_ROOM = 65536, /* of the loop's shared read buffer */
+  ED_READ_ROOM = 65536, /* of a read buffer */
+  ED_BUFFERS = 8,       /* read buffers kept while they are not used */
   ED_SPARES = 1024,     /* coroutines kept for reuse: about a megabyte */
   ED_LUCK = 128         /* waits in a row that may finish without suspending */
 };
@@ -91,7 +92,8 @@ struct ed_loop {
     nwrites;   /* in libuv's write queues: SIGPIPE is held back while there are any */
   int trapped; /* the signal that cancelled the run, or 0 */
   uint32_t progress; /* counted up by callbacks: something outside happened */
-  char *read_buffer; /* ED_READ_ROOM bytes shared by all streams, made at first use */
+  char *buffer[ED_BUFFERS]; /* of ED_READ_ROOM bytes, free for the next reads */
+  uint32_t nbuffers;
   void *resolver;    /* of io/dns */
   void (*free_resolver)(ed_loop *loop);
   uint64_t clock; /* of the manual clock */
@@ -157,8 +159,12 @@ void ed_loop_drain (lua_State *L, ed_loop *loop);
 /* Take the runtime down for ever; finalizers find NULL in the box. */
 void ed_loop_close (lua_State *L, ed_box *box);
 
-/* The shared read buffer, or NULL when memory is short. */
-char *ed_loop_read_buffer (ed_loop *loop);
+/*
+** A read buffer of ED_READ_ROOM bytes, or NULL when memory is short. All streams share the few
+** that there are: one is borrowed for a read, or for as long as a stream keeps what was read.
+*/
+char *ed_loop_borrow_buffer (ed_loop *loop);
+void ed_loop_return_buffer (ed_loop *loop, char *buffer);
 
 /*
 ** 'size' cleared bytes for a uv request or other engine memory, or NULL.

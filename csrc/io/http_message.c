@@ -78,7 +78,7 @@ static int parse_head (ed_http_message *m, char *bytes, size_t len) {
 static bool skip_interim (ed_http_message *m, ed_stream *stream, size_t len) {
   if (m->is_request || m->status >= 200) return false;
   if (++m->interims > MAX_INTERIMS) return refuse(m, ED_HTTP_EINTERIM);
-  ed_buf_consume(&stream->in, &stream->handle.loop->mem, len);
+  ed_stream_consume(stream, len);
   memset(&m->scan, 0, sizeof m->scan);
   return true;
 }
@@ -185,7 +185,7 @@ bool ed_http_read_on (ed_http_message *m, ed_stream *stream) {
 }
 
 void ed_http_take_whole (ed_http_message *m, ed_stream *stream) {
-  ed_buf_consume(&stream->in, &stream->handle.loop->mem, m->head_len + m->body_len);
+  ed_stream_consume(stream, m->head_len + m->body_len);
   m->head_len = m->body_len = 0;
   if (m->phase == ED_HTTP_DONE && (stream->in.size > 0 || stream->ended != 0)
     && !m->is_request)
@@ -234,7 +234,7 @@ bool ed_http_read_piece (ed_http_message *m, ed_stream *stream) {
 }
 
 void ed_http_take (ed_http_message *m, ed_stream *stream, size_t n) {
-  ed_buf_consume(&stream->in, &stream->handle.loop->mem, n);
+  ed_stream_consume(stream, n);
   m->ready -= n;
   m->body_len += n;
   if (m->framing != ED_HTTP1_LENGTH) return;

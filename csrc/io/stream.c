@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+enum { ADOPT_SIZE = ED_READ_ROOM / 4 }; /* reads from this size on are not copied */
+
 /* What libuv still has to send. */
 typedef struct rest {
   uv_write_t req;
@@ -65,7 +67,7 @@ bool ed_stream_is_closed (const ed_stream *stream) { return stream->handle.is_cl
 static void on_alloc (uv_handle_t *uv, size_t suggested, uv_buf_t *buf) {
   ed_handle *handle = uv->data;
   (void)suggested;
-  buf->base = ed_loop_read_buffer(handle->loop);
+  buf->base = ed_loop_borrow_buffer(handle->loop);
   buf->len = buf->base != NULL ? ED_READ_ROOM : 0;
 }
 
@@ -78,22 +80,50 @@ static size_t high_water (const ed_stream *stream) {
   return stream->reader != NULL && stream->high > ED_STREAM_HIGH ? stream->high : ED_STREAM_HIGH;
 }
 
-static void take_bytes (ed_stream *stream, ssize_t n, const uv_buf_t *buf) {
+/* Much data in an empty stream stays where it is: the stream keeps the read buffer itself. */
+static bool keep_buffer (ed_stream *stream, size_t n, char *buffer) {
+  if (stream->in.size > 0 || n < ADOPT_SIZE) return false;
+  ed_buf_free(&stream->in, &stream->handle.loop->mem);
+  stream->in.block = buffer;
+  stream->in.room = ED_READ_ROOM;
+  stream->in.size = n;
+  return true;
+}
+
+static void take_bytes (ed_stream *stream, ssize_t n, char *buffer) {
+  ed_loop *loop = stream->handle.loop;
   if (n < 0)
     stream->ended = (int)n;
-  else if (!ed_buf_append(&stream->in, &stream->handle.loop->mem, buf->base, (size_t)n))
+  else if (keep_buffer(stream, (size_t)n, buffer))
+    return;
+  else if (!ed_buf_append(&stream->in, &loop->mem, buffer, (size_t)n))
     stream->ended = UV_ENOMEM;
+  ed_loop_return_buffer(loop, buffer);
+}
+
+void ed_stream_consume (ed_stream *stream, size_t n) {
+  ed_loop *loop = stream->handle.loop;
+  ed_buf *in = &stream->in;
+  if (n < in->size || in->room != ED_READ_ROOM) {
+    ed_buf_consume(in, &loop->mem, n);
+    return;
+  }
+  ed_loop_return_buffer(loop, in->block);
+  *in = (ed_buf){NULL, 0, 0, 0};
 }
 
 static void on_read (uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
   ed_stream *stream = uv->data;
   ed_op *op;
-  if (n == 0) return;
+  if (n == 0) {
+    ed_loop_return_buffer(stream->handle.loop, buf->base);
+    return;
+  }
   stream->handle.loop->progress++;
-  take_bytes(stream, n, buf);
+  take_bytes(stream, n, buf->base);
   op = stream->reader;
   if (op != NULL && stream->want(stream, op)) answer_reader(stream, op->status);
-  if (stream->is_reading && (stream->ended != 0 || stream->in.size >= high_water(stream)))
+  if (stream->is_reading && (stream->ended != 0 || stream->in.size > high_water(stream)))
     stop_reading(stream);
 }
 

@@ -53,6 +53,9 @@ int ed_stream_start_read (ed_stream *stream, ed_op *op, ed_want want, size_t hig
 /* The verdict of a read that is given up: bytes stay buffered. Always ED_STOPPED. */
 ed_verdict ed_stream_stop_read (ed_stream *stream, ed_op *op);
 
+/* Drop 'n' bytes at the front of stream->in. */
+void ed_stream_consume (ed_stream *stream, size_t n);
+
 /*
 ** Send 'n' pieces: tries at once, copies the rest. 'op' completes when all is with the kernel
 ** (it may be complete when this returns). The copy is sent even if the waiter leaves.

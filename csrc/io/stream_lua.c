@@ -78,7 +78,7 @@ static void describe (const ed_op *op, char *text, size_t room) {
 
 static int push_bytes (lua_State *L, ed_stream *stream, size_t n) {
   lua_pushlstring(L, ed_buf_bytes(&stream->in), n);
-  ed_buf_consume(&stream->in, &stream->handle.loop->mem, n);
+  ed_stream_consume(stream, n);
   return 1;
 }
 
@@ -132,7 +132,7 @@ static int finish_line (lua_State *L, ed_op *op) {
   if (!ends && (len == 0 || r->stream->ended != UV_EOF)) return push_end(L, r->stream, "lines");
   if (ends && len > 0 && ed_buf_bytes(in)[len - 1] == '\r') len--;
   lua_pushlstring(L, ed_buf_bytes(in), len);
-  ed_buf_consume(in, &r->stream->handle.loop->mem, ends ? r->seen + 1 : in->size);
+  ed_stream_consume(r->stream, ends ? r->seen + 1 : in->size);
   return 1;
 }
 

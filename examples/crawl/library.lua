@@ -13,7 +13,6 @@ local library = {}
 
 ---@class crawl.Library
 ---@field folder string
----@field is_debian boolean
 ---@field listed string[]          what the index links to: URL paths, with "?part=2" for sections
 ---@field sections table<string, integer[]>     URL path -> where its sections begin, if it was cut
 ---@field private files table<string, string>   URL path -> file
@@ -24,7 +23,6 @@ Library.__index = Library
 local DEBIAN = "/usr/share/doc"
 local DEBIAN_NAMES = { "copyright", "*.html", "*.htm", "*.txt", "*.md", "README*", "NEWS*", "AUTHORS*", "TODO*", "changelog*" }
 local SOURCE_NAMES = { "*.md", "*.lua", "*.c", "*.h", "*.sh", "Makefile", "LICENSE" }
-local FEW = 20             -- fewer files than this are no documentation folder
 local LARGEST, SMALLEST = 16384, 512   -- bytes of a section
 local MAX_FILE = "128k"
 
@@ -167,23 +165,29 @@ local function letters_of(paths)
   return letters
 end
 
---- Open the documentation of this system, or the repository at `fallback`.
----@param wanted integer     at least so many pages, if there is text enough
----@param fallback string
 ---@return crawl.Library
-function library.open(wanted, fallback)
-  local folder, names = DEBIAN, list_files(DEBIAN, DEBIAN_NAMES)
-  if #names < FEW then folder, names = fallback, list_files(fallback, SOURCE_NAMES) end
-  local files = {}
+local function open_folder(folder, patterns, wanted)
+  local names, files = list_files(folder, patterns), {}
   for i, name in ipairs(names) do
     names[i] = escape_path(name)
     files[names[i]] = folder .. name
   end
-  local self = setmetatable({ folder = folder, is_debian = folder == DEBIAN, files = files, listed = names, sections = {} }, Library)
+  local self = setmetatable({ folder = folder, files = files, listed = names, sections = {} }, Library)
   if #names > wanted then self.listed = thin_out(names, wanted) end
   if #names < wanted then self.sections, self.listed = cut_into(wanted, names, files) end
   self.letters = letters_of(self.listed)
   return self
+end
+
+--- Open the documentation of this system, or the repository at `fallback` if there is more to read.
+---@param wanted integer     at least so many pages, if there is text enough
+---@param fallback string
+---@return crawl.Library
+function library.open(wanted, fallback)
+  local first = open_folder(DEBIAN, DEBIAN_NAMES, wanted)
+  if #first.listed >= wanted then return first end
+  local second = open_folder(fallback, SOURCE_NAMES, wanted)
+  return #second.listed > #first.listed and second or first
 end
 
 return library
