@@ -115,6 +115,7 @@ LD_fuzz      := -fsanitize=fuzzer $(SAN)
 
 LUA_FILES := $(sort $(wildcard lua/*/*.lua lua/*/*/*.lua lua/*/*/*/*.lua))
 LIB_C     := $(sort $(filter-out csrc/main.c,$(wildcard csrc/*.c csrc/*/*.c)))
+MODULE_C  := $(filter-out csrc/preload.c,$(LIB_C))
 PURE_C    := $(sort $(wildcard csrc/base/*.c csrc/proto/*.c))
 OUR_C     := $(sort $(wildcard csrc/*.[ch] csrc/*/*.[ch]))
 ALL_C     := $(OUR_C) $(sort $(wildcard spec/c/*.[ch] spec/fuzz/*.[ch] spec/support/*.[ch] bench/*.[ch] bench/*/*.[ch]))
@@ -153,7 +154,7 @@ $(1)/lib/libpure.a: $(PURE_C:csrc/%.c=$(1)/obj/%.o) $(B)/files.txt
 	$$(call say,AR,$$@)
 	$(Q)mkdir -p $$(@D) && rm -f $$@ && $(AR) rcs $$@ $$(filter %.o,$$^)
 
-$(1)/eddy/core.so: $(LIB_C:csrc/%.c=$(1)/obj/%.o) $(B)/files.txt
+$(1)/eddy/core.so: $(MODULE_C:csrc/%.c=$(1)/obj/%.o) $(B)/files.txt
 	$$(call say,LD,$$@)
 	$(Q)mkdir -p $$(@D)
 	$(Q)$$(CC_$(2)) $(LIBFLAG) -o $$@ $$(filter %.o,$$^) $$(LD_$(2)) $(SO_LD) $(LDFLAGS) $(LIBS)

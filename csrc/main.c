@@ -3,7 +3,7 @@
 ** The program: a Lua state with eddy inside, which runs module 'eddy.cli' and returns what its
 ** 'main' answers. What the options mean is decided there, in Lua; here is only what must stand
 ** before the first line of Lua: the environment that the libraries read while they open, the
-** modules in package.preload, and SIGPIPE.
+** modules of the library, and SIGPIPE.
 **
 ** A program may change its process, a library must not; so this is the only file that does.
 */
@@ -18,9 +18,7 @@
 #include <lua.h>
 #include <lualib.h>
 
-#include "bundle.h"
-
-int luaopen_eddy_core (lua_State *L);
+#include "eddy.h"
 
 /* ---- SIGPIPE ------------------------------------------------------------------------------ */
 
@@ -57,29 +55,6 @@ static bool has_no_environment (char **argv) {
   return false;
 }
 
-/* package.preload[name] for a module of the bundle: compiles it, then is what it returns. */
-static int l_load_bundled (lua_State *L) {
-  const ed_bundle_entry *entry = lua_touserdata(L, lua_upvalueindex(1));
-  const char *bytes = (const char *)entry->bytes;
-  if (luaL_loadbufferx(L, bytes, entry->size, entry->chunk, "t") != LUA_OK)
-    return lua_error(L);
-  lua_insert(L, 1);
-  lua_call(L, lua_gettop(L) - 1, 1);
-  return 1;
-}
-
-static void preload_modules (lua_State *L) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  lua_pushcfunction(L, luaopen_eddy_core);
-  lua_setfield(L, -2, "eddy.core");
-  for (const ed_bundle_entry *entry = ed_bundle; entry->name != NULL; entry++) {
-    lua_pushlightuserdata(L, (void *)entry);
-    lua_pushcclosure(L, l_load_bundled, 1);
-    lua_setfield(L, -2, entry->name);
-  }
-  lua_pop(L, 1);
-}
-
 /* The words of the command line in the global 'arg'; eddy.cli moves the script to arg[0]. */
 static void set_arguments (lua_State *L, int argc, char **argv) {
   lua_createtable(L, argc, 1);
@@ -107,7 +82,7 @@ static int l_main (lua_State *L) {
     lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
   }
   luaL_openlibs(L);
-  preload_modules(L);
+  eddy_preload(L);
   set_arguments(L, argc, argv);
   lua_getglobal(L, "require");
   lua_pushliteral(L, "eddy.cli");

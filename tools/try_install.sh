@@ -53,16 +53,22 @@ same_files() {
 use_archive() {
   cd "$root/elsewhere" || return 1
   cat > host.c <<'C'
+#include <stdio.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <eddy.h>
-int luaopen_eddy_core (lua_State *L);
 int main (void) {
   lua_State *L = luaL_newstate();
+  int failed;
   luaL_openlibs(L);
-  luaL_requiref(L, "eddy.core", luaopen_eddy_core, 0);
+  eddy_preload(L);
+  failed = luaL_dostring(L, "package.path, package.cpath = '', ''\n"
+                            "local eddy = require 'eddy'\n"
+                            "assert(eddy.run(function() eddy.sleep(0) return 42 end) == 42)\n"
+                            "require 'eddy.http'");
+  if (failed) puts(lua_tostring(L, -1));
   lua_close(L);
-  return 0;
+  return failed;
 }
 C
   # It says /usr, where a packager's machine does not have it.

@@ -299,6 +299,17 @@ static int l_group_spawn (lua_State *L) {
 }
 
 /*
+** group:spawn_with({name=}, fn, ...) --> Task
+*/
+static int l_group_spawn_with (lua_State *L) {
+  ed_block *block = check_open(L);
+  lua_remove(L, 1);
+  return ed_task_spawn_with(L, ed_loop_of(L), &block->scope);
+}
+
+static int l_group_start (lua_State *L) { return luaL_error(L, "not yet: group:start"); }
+
+/*
 ** group:cancel([reason])
 ** Cancels the members and, in the function form, the body; the block then ends normally.
 */
@@ -406,6 +417,8 @@ static const luaL_Reg functions[] = {
 
 static const luaL_Reg group_methods[] = {
   {"spawn", l_group_spawn},
+  {"spawn_with", l_group_spawn_with},
+  {"start", l_group_start},
   {"cancel", l_group_cancel},
   {NULL, NULL},
 };

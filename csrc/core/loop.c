@@ -115,8 +115,7 @@ char *ed_loop_borrow_buffer (ed_loop *loop) {
 void ed_loop_return_buffer (ed_loop *loop, char *buffer) {
   if (buffer != NULL && loop->nbuffers < ED_BUFFERS)
     loop->buffer[loop->nbuffers++] = buffer;
-  else
-    ed_mem_free(&loop->mem, buffer, ED_READ_ROOM);
+  else ed_mem_free(&loop->mem, buffer, ED_READ_ROOM);
 }
 
 static void free_buffers (ed_loop *loop) {

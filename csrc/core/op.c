@@ -165,6 +165,14 @@ static void waiter_leaves (ed_task *task, ed_op *op) {
   let_go(op, ED_WAITER);
 }
 
+void ed_op_detach (ed_op *op) {
+  if (!op->done) {
+    op->owners |= ED_ENGINE;
+    count_pending(op, 1);
+  }
+  waiter_leaves(op->task, op);
+}
+
 void ed_op_abandon (ed_task *task) {
   ed_op *op = task->op;
   if (op == NULL) return;

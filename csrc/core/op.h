@@ -115,6 +115,9 @@ void ed_op_release (ed_op *op);
 /* Both. After: 'op' may be gone. */
 void ed_op_complete (ed_op *op, int status);
 
+/* Instead of ed_await: what was started goes on by itself, nobody waits for it. */
+void ed_op_detach (ed_op *op);
+
 /* Free an operation that came from ed_op_new; the usual last line of a 'drop'. */
 void ed_op_free (ed_op *op);
 

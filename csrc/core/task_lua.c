@@ -144,19 +144,23 @@ static void refuse_option (lua_State *L, const char *name) {
   lua_pop(L, 1);
 }
 
-/*
-** eddy.spawn_with({name=}, fn, ...) --> Task
-*/
-static int l_spawn_with (lua_State *L) {
-  ed_task *parent = check_spawner(L);
+int ed_task_spawn_with (lua_State *L, ed_loop *loop, ed_scope *owner) {
   luaL_checktype(L, 1, LUA_TTABLE);
   ed_check_callable(L, 2);
   refuse_option(L, "slice"), refuse_option(L, "cpu"), refuse_option(L, "memory");
   if (lua_getfield(L, 1, "name") != LUA_TNIL) luaL_checkstring(L, -1);
   lua_replace(L, 1);
-  ed_task_spawn(L, parent->loop, parent->scope, lua_gettop(L) - 2, true);
-  if (!lua_isnil(L, 1)) set_name(L, parent->loop, 2, 1);
+  ed_task_spawn(L, loop, owner, lua_gettop(L) - 2, true);
+  if (!lua_isnil(L, 1)) set_name(L, loop, 2, 1);
   return 1;
+}
+
+/*
+** eddy.spawn_with({name=}, fn, ...) --> Task
+*/
+static int l_spawn_with (lua_State *L) {
+  ed_task *parent = check_spawner(L);
+  return ed_task_spawn_with(L, parent->loop, parent->scope);
 }
 
 /*

@@ -65,15 +65,6 @@ static const ed_optype upload_type = {
   .drop = ed_drop_plain,
 };
 
-/* Let go of a write that has begun: it ends without us. */
-static void leave_upload (ed_task *task, ed_op *op) {
-  if (!op->done) {
-    op->owners |= ED_ENGINE;
-    op->loop->nexternal++;
-  }
-  ed_op_abandon(task);
-}
-
 /* Send the strings at 3 and 4; returns 0 or a UV_E code. */
 static int send_request (lua_State *L, ed_task *task, ed_stream *stream) {
   size_t n = 0;
@@ -88,7 +79,7 @@ static int send_request (lua_State *L, ed_task *task, ed_stream *stream) {
   if (status < 0) ed_op_abandon(task);
   else {
     if (op->done) status = op->status;
-    leave_upload(task, op);
+    ed_op_detach(op);
   }
   return status;
 }

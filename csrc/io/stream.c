@@ -12,6 +12,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0 /* macOS: libuv sets SO_NOSIGPIPE on its sockets */
+#endif
+
 enum { ADOPT_SIZE = ED_READ_ROOM / 4 }; /* reads from this size on are not copied */
 
 /* What libuv still has to send. */
@@ -135,10 +139,22 @@ static int start_reading (ed_stream *stream) {
   return status;
 }
 
+void ed_stream_resume (ed_stream *stream) {
+  if (stream->is_reading || stream->ended != 0 || ed_stream_is_closed(stream)) return;
+  if (stream->in.size < ED_STREAM_HIGH) start_reading(stream);
+}
+
+bool ed_stream_is_idle (ed_stream *stream) {
+  if (ed_stream_is_closed(stream) || stream->ended != 0 || stream->in.size > 0) return false;
+  ed_stream_resume(stream);
+  return stream->reader == NULL && stream->taker == NULL && stream->writer == NULL;
+}
+
 int ed_stream_start_read (ed_stream *stream, ed_op *op, ed_want want, size_t high) {
   int status;
   if (ed_stream_is_closed(stream)) return UV_ECANCELED;
-  if (stream->reader != NULL) return UV_EBUSY;
+  if (stream->reader != NULL || (stream->taker != NULL && stream->taker != op))
+    return UV_EBUSY;
   if (want(stream, op)) {
     ed_op_done(op, op->status);
     return 0;
@@ -162,7 +178,7 @@ static void on_write (uv_write_t *req, int status) {
   rest *r = req->data;
   ed_stream *stream = r->stream;
   ed_op *op = r->op;
-  stream->writer = NULL;
+  if (stream->writer == op) stream->writer = NULL;
   stream->handle.loop->nwrites--;
   ed_mem_free(&stream->handle.loop->mem, r, sizeof *r + r->size);
   ed_op_complete(op, status);
@@ -179,7 +195,8 @@ static ssize_t send_now (ed_stream *stream, uv_buf_t *piece, unsigned n) {
     sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   } while (sent < 0 && errno == EINTR);
   if (sent >= 0) return sent;
-  return errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS ? 0 : uv_translate_sys_error(errno);
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) return 0;
+  return uv_translate_sys_error(errno);
 }
 
 static size_t total_size (const uv_buf_t *piece, unsigned n) {
@@ -209,7 +226,8 @@ static int queue_rest (ed_stream *stream, ed_op *op, uv_buf_t *piece, unsigned n
   r->op = op;
   r->size = size;
   r->req.data = r;
-  copy = uv_buf_init((char *)(r + 1), (unsigned)size);
+  copy.base = (char *)(r + 1);
+  copy.len = size;
   copy_rest(copy.base, piece, n, sent);
   guard = ed_pipe_guard_begin();
   status = uv_write(&r->req, &stream->handle.uv.stream, &copy, 1, on_write);
@@ -226,7 +244,7 @@ static int queue_rest (ed_stream *stream, ed_op *op, uv_buf_t *piece, unsigned n
 int ed_stream_start_write (ed_stream *stream, ed_op *op, uv_buf_t *piece, unsigned n) {
   ssize_t sent;
   if (ed_stream_is_closed(stream)) return UV_ECANCELED;
-  if (stream->writer != NULL) return UV_EBUSY;
+  if (stream->writer != NULL && stream->writer->task != NULL) return UV_EBUSY;
   if (stream->is_shut) return UV_EPIPE;
   if ((sent = send_now(stream, piece, n)) < 0) return (int)sent;
   if ((size_t)sent < total_size(piece, n)) return queue_rest(stream, op, piece, n, (size_t)sent);

@@ -8,7 +8,8 @@
 ** the read callback, so that its task is woken once, when the want is met. Writing: tried at
 ** once; only what the socket did not take is copied, and the writer waits until that is sent.
 **
-** One reader and one writer at a time; a second one gets EBUSY. Close wakes both with ECLOSED.
+** One reader and one writer at a time; a second one gets EBUSY. A writer that was cancelled is
+** none any more: what it left is sent first. Close wakes both with ECLOSED.
 */
 #ifndef ED_STREAM_H
 #define ED_STREAM_H
@@ -34,7 +35,8 @@ struct ed_stream {
   bool is_shut;      /* we have shut down our side */
   ed_op *reader;     /* pending read, or NULL */
   ed_want want;      /* of the pending read */
-  ed_op *writer;     /* pending write, or NULL */
+  ed_op *taker;      /* a read whose task has not come for its bytes yet, or NULL */
+  ed_op *writer;     /* last write that libuv still works at, or NULL */
   size_t high;       /* of the pending read: how much may be buffered (0: ED_STREAM_HIGH) */
   char *target;      /* "127.0.0.1:80" for errors; malloc'd through loop->mem or NULL */
 };
@@ -50,6 +52,15 @@ bool ed_stream_is_closed (const ed_stream *stream);
 */
 int ed_stream_start_read (ed_stream *stream, ed_op *op, ed_want want, size_t high);
 
+/*
+** Bytes were taken from stream->in: read on, if reading had stopped for them. So the end of an
+** idle connection is seen, and a busy one flows.
+*/
+void ed_stream_resume (ed_stream *stream);
+
+/* Open, nothing buffered, not ended, nobody reads or writes: fit for another exchange. */
+bool ed_stream_is_idle (ed_stream *stream);
+
 /* The verdict of a read that is given up: bytes stay buffered. Always ED_STOPPED. */
 ed_verdict ed_stream_stop_read (ed_stream *stream, ed_op *op);
 
@@ -58,7 +69,8 @@ void ed_stream_consume (ed_stream *stream, size_t n);
 
 /*
 ** Send 'n' pieces: tries at once, copies the rest. 'op' completes when all is with the kernel
-** (it may be complete when this returns). The copy is sent even if the waiter leaves.
+** (it may be complete when this returns). The copy is sent even if the waiter leaves, and what
+** is written after it goes behind it.
 */
 int ed_stream_start_write (ed_stream *stream, ed_op *op, uv_buf_t *piece, unsigned n);
 

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** eddy without files: the Lua half of the library, carried inside the archive as source text
+** (bundle.h), put into package.preload. In the static library and the program, not in the
+** module, which finds its Lua files as every module does.
+*/
+#include <lauxlib.h>
+
+#include "bundle.h"
+#include "eddy.h"
+
+/* package.preload[name] for a module of the bundle: compiles it, then is what it returns. */
+static int l_load_bundled (lua_State *L) {
+  const ed_bundle_entry *entry = lua_touserdata(L, lua_upvalueindex(1));
+  const char *bytes = (const char *)entry->bytes;
+  if (luaL_loadbufferx(L, bytes, entry->size, entry->chunk, "t") != LUA_OK)
+    return lua_error(L);
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, 1);
+  return 1;
+}
+
+void eddy_preload (lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, luaopen_eddy_core);
+  lua_setfield(L, -2, "eddy.core");
+  for (const ed_bundle_entry *entry = ed_bundle; entry->name != NULL; entry++) {
+    lua_pushlightuserdata(L, (void *)entry);
+    lua_pushcclosure(L, l_load_bundled, 1);
+    lua_setfield(L, -2, entry->name);
+  }
+  lua_pop(L, 1);
+}
