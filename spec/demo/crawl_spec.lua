@@ -54,7 +54,11 @@ function TestProgram.test_outside_bar_on_a_terminal()
 end
 
 function TestProgram.test_outside_interrupted()
-  local command = ("%s %s --hurry 4 & pid=$!; sleep 0.7; kill -INT $pid; wait $pid"):format(process.quote(process.program), DEMO)
+  -- Not before it has begun: a shell starts what runs in the background with SIGINT ignored.
+  local command = ([[out=$(mktemp); %s %s --hurry 4 >$out & pid=$!
+    until grep -q served $out; do sleep 0.05; done
+    sleep 0.3; kill -INT $pid; wait $pid; code=$?
+    cat $out; rm $out; exit $code]]):format(process.quote(process.program), DEMO)
   local result = process.run(command, { timeout = 20 })
   lu.assertEquals(result.code, 130)
   lu.assertEquals(result.stderr, "")
