@@ -67,6 +67,8 @@ static const luaL_Reg functions[] = {
 static void set_versions (lua_State *L) {
   lua_pushliteral(L, EDDY_VERSION);
   lua_setfield(L, -2, "version");
+  lua_pushliteral(L, LUA_RELEASE);
+  lua_setfield(L, -2, "lua_version");
   lua_pushstring(L, uv_version_string());
   lua_setfield(L, -2, "libuv_version");
 }

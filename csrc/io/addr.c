@@ -4,6 +4,7 @@
 */
 #include "io/addr.h"
 
+#include <stdio.h>
 #include <string.h>
 
 int ed_addr_port (const struct sockaddr_storage *addr) {
@@ -18,12 +19,23 @@ void ed_addr_set_port (struct sockaddr_storage *addr, int port) {
     ((struct sockaddr_in *)addr)->sin_port = htons((uint16_t)port);
 }
 
-int ed_addr_push (lua_State *L, const struct sockaddr_storage *addr) {
-  char host[INET6_ADDRSTRLEN] = "";
+static void write_host (const struct sockaddr_storage *addr, char *host, size_t room) {
+  *host = '\0';
   if (addr->ss_family == AF_INET6)
-    uv_ip6_name((const struct sockaddr_in6 *)addr, host, sizeof host);
-  else
-    uv_ip4_name((const struct sockaddr_in *)addr, host, sizeof host);
+    uv_ip6_name((const struct sockaddr_in6 *)addr, host, room);
+  else uv_ip4_name((const struct sockaddr_in *)addr, host, room);
+}
+
+void ed_addr_text (const struct sockaddr_storage *addr, char text[ED_ADDR_TEXT]) {
+  char host[INET6_ADDRSTRLEN];
+  write_host(addr, host, sizeof host);
+  snprintf(text, ED_ADDR_TEXT, addr->ss_family == AF_INET6 ? "[%s]:%d" : "%s:%d", host,
+    ed_addr_port(addr));
+}
+
+int ed_addr_push (lua_State *L, const struct sockaddr_storage *addr) {
+  char host[INET6_ADDRSTRLEN];
+  write_host(addr, host, sizeof host);
   lua_pushstring(L, host);
   lua_pushinteger(L, ed_addr_port(addr));
   return 2;

@@ -26,7 +26,14 @@ typedef struct attempt {
   uv_connect_t req;
   connecting *race; /* NULL once it is over for us */
   ed_stream *stream;
+  unsigned address; /* index */
 } attempt;
+
+/* An attempt that failed. */
+typedef struct failure {
+  int status;
+  unsigned address; /* index */
+} failure;
 
 typedef struct stagger {
   ed_handle handle; /* first */
@@ -39,12 +46,13 @@ struct connecting {
   ed_link attempts;
   stagger *timer;
   ed_stream *winner; /* not taken yet */
-  unsigned count, next;
-  int last_error;
+  unsigned count, next; /* addresses: known, begun */
+  unsigned nfailed;
   int port;
   bool is_over;
   char target[MAX_TARGET];
   struct sockaddr_storage address[MAX_ADDRESSES];
+  failure failed[MAX_ADDRESSES]; /* in order of failing */
 };
 
 static void start_next (connecting *c);
@@ -57,7 +65,8 @@ static void drop_stagger (ed_handle *handle) {
 
 static void on_stagger (uv_timer_t *uv) {
   stagger *timer = uv->data;
-  if (timer->race != NULL) start_next(timer->race);
+  if (timer->race != NULL && timer->race->next < timer->race->count)
+    start_next(timer->race);
 }
 
 static stagger *new_stagger (ed_loop *loop, connecting *c) {
@@ -106,24 +115,24 @@ static void finish_race (connecting *c, int status) {
   ed_op_complete(&c->op, status);
 }
 
-static void lose (connecting *c, int status) {
-  c->last_error = status;
-  if (c->next < c->count)
-    start_next(c);
-  else if (ed_list_is_empty(&c->attempts))
-    finish_race(c, status);
+/* Without a winner 'finish' makes the error out of the failures. */
+static void lose (connecting *c, unsigned address, int status) {
+  c->failed[c->nfailed++] = (failure){status, address};
+  if (c->next < c->count) start_next(c);
+  else if (ed_list_is_empty(&c->attempts)) finish_race(c, 0);
 }
 
 static void on_connect (uv_connect_t *req, int status) {
   attempt *a = req->data;
   connecting *c = a->race;
   ed_stream *stream = a->stream;
+  unsigned address = a->address;
   if (c != NULL) leave_attempt(a);
   ed_mem_free(&stream->handle.loop->mem, a, sizeof *a);
   if (c == NULL) return; /* closed already */
   if (status < 0) {
     ed_handle_unbox(&stream->handle);
-    lose(c, status);
+    lose(c, address, status);
     return;
   }
   c->winner = stream;
@@ -139,6 +148,7 @@ static attempt *new_attempt (connecting *c) {
     return NULL;
   }
   a->req.data = a;
+  a->address = c->next++;
   a->race = c;
   ed_list_append(&c->attempts, &a->link);
   return a;
@@ -156,9 +166,10 @@ static int connect_tcp (ed_loop *loop, attempt *a, const struct sockaddr_storage
 /* One attempt; a failure at once counts as one that came back. */
 static void start_next (connecting *c) {
   ed_loop *loop = c->op.loop;
+  unsigned address = c->next;
   attempt *a = new_attempt(c);
-  int status = a != NULL ? connect_tcp(loop, a, &c->address[c->next]) : UV_ENOMEM;
-  c->next++;
+  int status = a != NULL ? connect_tcp(loop, a, &c->address[address]) : UV_ENOMEM;
+  c->next = address + 1;
   if (status == 0) {
     arm_stagger(c);
     return;
@@ -168,7 +179,7 @@ static void start_next (connecting *c) {
     ed_handle_unbox(&a->stream->handle);
     ed_mem_free(&loop->mem, a, sizeof *a);
   }
-  lose(c, status);
+  lose(c, address, status);
 }
 
 /* ---- addresses ---- */
@@ -233,8 +244,30 @@ static void describe_connect (const ed_op *op, char *text, size_t room) {
   snprintf(text, room, "%s", ((const connecting *)op)->target);
 }
 
+static void push_suppressed (lua_State *L, const connecting *c) {
+  char target[ED_ADDR_TEXT];
+  lua_createtable(L, (int)c->nfailed - 1, 0);
+  for (unsigned i = 0; i + 1 < c->nfailed; i++) {
+    ed_addr_text(&c->address[c->failed[i].address], target);
+    ed_error_uv(L, c->failed[i].status, "connect", target);
+    lua_rawseti(L, -3, (int)i + 1);
+    lua_pop(L, 1);
+  }
+}
+
+/* The last failure; those before it are suppressed, each with its address. */
+static int push_failures (lua_State *L, const connecting *c) {
+  ed_error_uv(L, c->failed[c->nfailed - 1].status, "connect", c->target);
+  if (c->nfailed > 1) {
+    push_suppressed(L, c);
+    lua_setfield(L, -2, "suppressed");
+  }
+  return 2;
+}
+
 static int finish_connect (lua_State *L, ed_op *op) {
   connecting *c = (connecting *)op;
+  if (c->winner == NULL) return push_failures(L, c);
   ed_stream_box(L, c->winner);
   ed_stream_set_target(c->winner, c->target);
   c->winner = NULL; /* taken */
@@ -263,11 +296,6 @@ static connecting *new_connecting (lua_State *L) {
   return c;
 }
 
-/* A failure at once has completed the operation by then. */
-static int await_connect (lua_State *L, connecting *c) {
-  return ed_await(L, &c->op, c->op.done ? c->op.status : 0);
-}
-
 /*
 ** net.connect(host, port) --> Stream | nil, err
 ** Awaits lookup and connection. Cancelling closes whatever was begun.
@@ -279,7 +307,6 @@ int ed_l_connect (lua_State *L) {
   int status = 0;
   luaL_argcheck(L, port > 0 && port < 65536, 2, "not a port");
   luaL_argcheck(L, strlen(host) == lua_rawlen(L, 1) && *host != '\0', 1, "not a host name");
-  ed_loop_uv(L);
   c = new_connecting(L);
   c->port = (int)port;
   snprintf(c->target, sizeof c->target, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, c->port);
@@ -292,7 +319,7 @@ int ed_l_connect (lua_State *L) {
     status = strlen(host) > 255 ? UV_EAI_NONAME : ed_dns_start(c->op.loop, host, &c->resolving);
     if (status == 0) c->op.type = &connect_type;
   }
-  return status < 0 ? ed_await(L, &c->op, status) : await_connect(L, c);
+  return ed_await(L, &c->op, status);
 }
 
 /*
@@ -300,18 +327,16 @@ int ed_l_connect (lua_State *L) {
 ** Awaits. Cancelling closes what was begun.
 */
 int ed_l_connect_unix (lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
-  ed_loop *loop = ed_loop_of(L);
-  connecting *c;
+  size_t len;
+  const char *path = luaL_checklstring(L, 1, &len);
+  connecting *c = new_connecting(L);
   attempt *a;
-  ed_loop_uv(L);
-  c = new_connecting(L);
   snprintf(c->target, sizeof c->target, "unix:%s", path);
-  if (strlen(path) != lua_rawlen(L, 1)) return ed_await(L, &c->op, UV_EINVAL);
-  if (strlen(path) > 107) return ed_await(L, &c->op, UV_ENAMETOOLONG);
+  if (strlen(path) != len) return ed_await(L, &c->op, UV_EINVAL);
+  if (len > ED_UNIX_MAX) return ed_await(L, &c->op, UV_ENAMETOOLONG);
   if ((a = new_attempt(c)) == NULL) return ed_await(L, &c->op, UV_ENOMEM);
-  uv_pipe_init(loop->uv, &a->stream->handle.uv.pipe, 0);
+  uv_pipe_init(c->op.loop->uv, &a->stream->handle.uv.pipe, 0);
   ed_handle_opened(&a->stream->handle);
   uv_pipe_connect(&a->req, &a->stream->handle.uv.pipe, path, on_connect);
-  return await_connect(L, c);
+  return ed_await(L, &c->op, 0);
 }

@@ -118,7 +118,7 @@ int ed_dns_start (ed_loop *loop, const char *host, ed_resolving *who) {
   return 0;
 }
 
-/* A lookup that nobody waits for any more still runs to its end, if it runs. */
+/* A lookup that nobody waits for any more still runs to its end, if a thread has begun it. */
 void ed_dns_stop (ed_resolving *who) {
   ed_link *others = who->link.next;
   bool is_last = others != &who->link && others->next == &who->link;
@@ -127,7 +127,8 @@ void ed_dns_stop (ed_resolving *who) {
   if (!is_last) return;
   l = ED_OF(others, lookup, waiters);
   if (l->is_running) {
-    uv_cancel((uv_req_t *)&l->req); /* helps when no thread has begun it */
+    /* Cancelled: nobody may join it any more. */
+    if (uv_cancel((uv_req_t *)&l->req) == 0) ed_list_remove(&l->link);
     return;
   }
   ed_list_remove(&l->link);

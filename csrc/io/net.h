@@ -6,6 +6,9 @@
 #define ED_NET_H
 
 #include <lua.h>
+#include <sys/un.h>
+
+enum { ED_UNIX_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 };
 
 int ed_l_connect (lua_State *L);
 int ed_l_connect_unix (lua_State *L);

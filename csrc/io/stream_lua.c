@@ -2,9 +2,12 @@
 /*
 ** The methods of streams. Every read is one operation with its own idea of being satisfied;
 ** bytes leave the stream's buffer in 'finish', after the string exists.
+**
+** Between the answer and 'finish' other tasks may run. The stream belongs to the read until
+** then ('taker'), so that nobody takes the bytes that it was woken for.
 */
-#include <string.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/class.h"
 #include "core/error.h"
@@ -22,6 +25,7 @@ typedef struct reading {
   size_t seen;       /* searched so far */
   const char *mark;  /* delimiter: a string on the waiter's stack */
   size_t mark_len;
+  bool is_taker;     /* stream->taker is this one */
 } reading;
 
 typedef struct writing {
@@ -60,6 +64,19 @@ static bool want_end (ed_stream *stream, ed_op *op) {
   return op->status != 0 || stream->ended != 0;
 }
 
+/* The stream is free for the next read. */
+static ed_stream *leave_stream (ed_op *op) {
+  reading *r = (reading *)op;
+  if (r->is_taker) r->stream->taker = NULL;
+  r->is_taker = false;
+  return r->stream;
+}
+
+static void drop_read (ed_op *op) {
+  leave_stream(op);
+  ed_op_free(op);
+}
+
 static ed_verdict cancel_read (ed_op *op) {
   return ed_stream_stop_read(((reading *)op)->stream, op);
 }
@@ -76,41 +93,47 @@ static void describe (const ed_op *op, char *text, size_t room) {
 
 /* ---- Lua half: what a read returns ---- */
 
-static int push_bytes (lua_State *L, ed_stream *stream, size_t n) {
-  lua_pushlstring(L, ed_buf_bytes(&stream->in), n);
+static void take (ed_stream *stream, size_t n) {
   ed_stream_consume(stream, n);
+  ed_stream_resume(stream);
+}
+
+static int push_bytes (lua_State *L, ed_stream *stream, size_t n) {
+  lua_pushlstring(L, n > 0 ? ed_buf_bytes(&stream->in) : "", n);
+  take(stream, n);
   return 1;
 }
 
 /* The stream is over: nil at a clean end, else nil and the error. */
-static int push_end (lua_State *L, ed_stream *stream, const char *op) {
+static int push_end (lua_State *L, ed_stream *stream, const ed_op *op) {
+  if (stream->ended != UV_EOF)
+    return ed_error_uv(L, stream->ended, op->type->name, stream->target);
   lua_pushnil(L);
-  if (stream->ended == UV_EOF) return 1;
-  lua_pop(L, 1);
-  return ed_error_uv(L, stream->ended, op, stream->target);
+  return 1;
 }
 
 /* The end came too early: what there was is in err.partial. */
-static int push_partial (lua_State *L, ed_stream *stream, const char *op) {
-  ed_error_uv(L, stream->ended, op, stream->target);
+static int push_partial (lua_State *L, ed_stream *stream, const ed_op *op) {
+  ed_error_uv(L, stream->ended, op->type->name, stream->target);
   push_bytes(L, stream, stream->in.size);
   lua_setfield(L, -2, "partial");
   return 2;
 }
 
 static int finish_some (lua_State *L, ed_op *op) {
-  reading *r = (reading *)op;
-  size_t size = r->stream->in.size;
-  if (size == 0) return push_end(L, r->stream, "read");
-  return push_bytes(L, r->stream, size < r->n ? size : r->n);
+  ed_stream *stream = leave_stream(op);
+  size_t size = stream->in.size, n = ((reading *)op)->n;
+  if (size == 0) return push_end(L, stream, op);
+  return push_bytes(L, stream, size < n ? size : n);
 }
 
 static int finish_exactly (lua_State *L, ed_op *op) {
-  reading *r = (reading *)op;
-  if (r->stream->in.size < r->n) return push_partial(L, r->stream, "read_exactly");
-  return push_bytes(L, r->stream, r->n);
+  ed_stream *stream = leave_stream(op);
+  size_t n = ((reading *)op)->n;
+  return stream->in.size < n ? push_partial(L, stream, op) : push_bytes(L, stream, n);
 }
 
+/* Is the delimiter at 'seen'? */
 static bool has_mark (const reading *r) {
   const ed_buf *in = &r->stream->in;
   return r->seen + r->mark_len <= in->size &&
@@ -119,31 +142,36 @@ static bool has_mark (const reading *r) {
 
 static int finish_until (lua_State *L, ed_op *op) {
   reading *r = (reading *)op;
-  if (has_mark(r)) return push_bytes(L, r->stream, r->seen + r->mark_len);
-  if (r->stream->in.size == 0) return push_end(L, r->stream, "read_until");
-  return push_partial(L, r->stream, "read_until");
+  ed_stream *stream = leave_stream(op);
+  if (has_mark(r)) return push_bytes(L, stream, r->seen + r->mark_len);
+  return stream->in.size == 0 ? push_end(L, stream, op) : push_partial(L, stream, op);
 }
 
 static int finish_line (lua_State *L, ed_op *op) {
   reading *r = (reading *)op;
-  ed_buf *in = &r->stream->in;
+  ed_stream *stream = leave_stream(op);
+  ed_buf *in = &stream->in;
   bool ends = has_mark(r);
   size_t len = ends ? r->seen : in->size;
-  if (!ends && (len == 0 || r->stream->ended != UV_EOF)) return push_end(L, r->stream, "lines");
+  if (!ends && (len == 0 || stream->ended != UV_EOF)) return push_end(L, stream, op);
   if (ends && len > 0 && ed_buf_bytes(in)[len - 1] == '\r') len--;
   lua_pushlstring(L, ed_buf_bytes(in), len);
-  ed_stream_consume(r->stream, ends ? r->seen + 1 : in->size);
+  take(stream, ends ? r->seen + 1 : in->size);
   return 1;
 }
 
 static int finish_all (lua_State *L, ed_op *op) {
-  ed_stream *stream = ((reading *)op)->stream;
-  if (stream->ended != UV_EOF) return push_partial(L, stream, "read_all");
+  ed_stream *stream = leave_stream(op);
+  if (stream->ended != UV_EOF) return push_partial(L, stream, op);
   return push_bytes(L, stream, stream->in.size);
 }
 
-#define READ_TYPE(text, how) \
-  {.name = text, .finish = how, .cancel = cancel_read, .drop = ed_drop_plain, .describe = describe}
+#define READ_TYPE(text, how)                                                       \
+  {.name = text,                                                                    \
+    .finish = how,                                                                  \
+    .cancel = cancel_read,                                                          \
+    .drop = drop_read,                                                              \
+    .describe = describe}
 
 static const ed_optype some_type = READ_TYPE("read", finish_some);
 static const ed_optype exactly_type = READ_TYPE("read_exactly", finish_exactly);
@@ -164,7 +192,9 @@ static const ed_optype shutdown_type = {
 /* ---- boxes ---- */
 
 ed_stream *ed_stream_check (lua_State *L, int arg) {
-  return ((stream_box *)ed_class_check(L, ed_loop_of(L), arg, ED_CLASS_STREAM))->stream;
+  stream_box *box = ed_class_check(L, ed_loop_of(L), arg, ED_CLASS_STREAM);
+  luaL_argcheck(L, box->stream != NULL, arg, "stream was collected");
+  return box->stream;
 }
 
 void ed_stream_box (lua_State *L, ed_stream *stream) {
@@ -182,7 +212,12 @@ static reading *new_read (lua_State *L, const ed_optype *type, ed_stream *stream
 }
 
 static int await_read (lua_State *L, reading *r, ed_want want, size_t high) {
-  return ed_await(L, &r->op, ed_stream_start_read(r->stream, &r->op, want, high));
+  ed_stream *stream = r->stream;
+  if (stream->taker == NULL && stream->reader == NULL) {
+    stream->taker = &r->op;
+    r->is_taker = true;
+  }
+  return ed_await(L, &r->op, ed_stream_start_read(stream, &r->op, want, high));
 }
 
 static size_t check_size (lua_State *L, int arg, lua_Integer otherwise) {
@@ -325,8 +360,10 @@ static int l_stream_shutdown (lua_State *L) {
 */
 static int l_stream_close (lua_State *L) {
   ed_loop *loop = ed_loop_opt(L);
-  stream_box *box = loop != NULL ? ed_class_test(L, loop, 1, ED_CLASS_STREAM) : NULL;
-  if (box != NULL && box->stream != NULL) ed_handle_close(&box->stream->handle);
+  stream_box *box;
+  if (loop == NULL) return 0; /* the runtime has closed it */
+  box = ed_class_check(L, loop, 1, ED_CLASS_STREAM);
+  if (box->stream != NULL) ed_handle_close(&box->stream->handle);
   return 0;
 }
 
@@ -334,6 +371,7 @@ static int l_stream_gc (lua_State *L) {
   ed_loop *loop = ed_loop_opt(L);
   stream_box *box = loop != NULL ? ed_class_test(L, loop, 1, ED_CLASS_STREAM) : NULL;
   if (box == NULL || box->stream == NULL) return 0;
+  if (box->stream->taker != NULL) leave_stream(box->stream->taker); /* its 'finish' had raised */
   ed_handle_unbox(&box->stream->handle);
   box->stream = NULL;
   return 0;
@@ -350,26 +388,58 @@ static int l_stream_is_closed (lua_State *L) {
 */
 static int l_stream_is_idle (lua_State *L) {
   ed_stream *stream = ed_stream_check(L, 1);
-  lua_pushboolean(L, !ed_stream_is_closed(stream) && stream->ended == 0 && stream->in.size == 0 &&
-                       stream->reader == NULL && stream->writer == NULL);
+  lua_pushboolean(L, ed_stream_is_idle(stream));
   return 1;
 }
 
-static int push_name (lua_State *L, int (*ask) (const uv_tcp_t *, struct sockaddr *, int *)) {
-  ed_stream *stream = ed_stream_check(L, 1);
+typedef struct asking {
+  const char *op;
+  int (*tcp) (const uv_tcp_t *, struct sockaddr *, int *);
+  int (*pipe) (const uv_pipe_t *, char *, size_t *);
+} asking;
+
+static int push_address (lua_State *L, ed_stream *stream, const asking *ask) {
   struct sockaddr_storage addr;
-  int len = sizeof addr, status = UV_ENOTCONN;
-  if (!ed_stream_is_closed(stream) && stream->handle.uv.any.type == UV_TCP)
-    status = ask(&stream->handle.uv.tcp, (struct sockaddr *)&addr, &len);
-  if (status < 0) return ed_error_uv(L, status, "name", stream->target);
+  int len = sizeof addr;
+  int status = ask->tcp(&stream->handle.uv.tcp, (struct sockaddr *)&addr, &len);
+  if (status < 0) return ed_error_uv(L, status, ask->op, stream->target);
   return ed_addr_push(L, &addr);
 }
 
-/* stream:peername() --> host, port | nil, err */
-static int l_stream_peername (lua_State *L) { return push_name(L, uv_tcp_getpeername); }
+static int push_path (lua_State *L, ed_stream *stream, const asking *ask) {
+  char path[128];
+  size_t len = sizeof path;
+  int status = ask->pipe(&stream->handle.uv.pipe, path, &len);
+  if (status < 0) return ed_error_uv(L, status, ask->op, stream->target);
+  lua_pushlstring(L, path, len);
+  return 1;
+}
 
-/* stream:sockname() --> host, port | nil, err */
-static int l_stream_sockname (lua_State *L) { return push_name(L, uv_tcp_getsockname); }
+static int push_name (lua_State *L, const asking *ask) {
+  ed_stream *stream = ed_stream_check(L, 1);
+  if (ed_stream_is_closed(stream))
+    return ed_error_uv(L, UV_ECANCELED, ask->op, stream->target);
+  if (stream->handle.uv.any.type == UV_TCP) return push_address(L, stream, ask);
+  return push_path(L, stream, ask);
+}
+
+/*
+** stream:peername() --> host, port | path | nil, err
+** The other side; of a Unix socket its path, "" if it has none.
+*/
+static int l_stream_peername (lua_State *L) {
+  static const asking ask = {"peername", uv_tcp_getpeername, uv_pipe_getpeername};
+  return push_name(L, &ask);
+}
+
+/*
+** stream:sockname() --> host, port | path | nil, err
+** Our own side.
+*/
+static int l_stream_sockname (lua_State *L) {
+  static const asking ask = {"sockname", uv_tcp_getsockname, uv_pipe_getsockname};
+  return push_name(L, &ask);
+}
 
 static int l_stream_tostring (lua_State *L) {
   ed_stream *stream = ed_stream_check(L, 1);
