@@ -40,18 +40,35 @@ static const char *function_name (lua_State *L, lua_Debug *at) {
   return library_name(L);
 }
 
+static bool is_finalizer (const lua_Debug *at) {
+  return strcmp(at->namewhat, "metamethod") == 0 && at->name && strstr(at->name, "gc");
+}
+
+/* These call through a continuation: they are never what is in the way. */
+static bool can_suspend (const char *name) {
+  return strcmp(name, "pcall") == 0 || strcmp(name, "xpcall") == 0
+    || strcmp(name, "dofile") == 0;
+}
+
+static bool find_finalizer (lua_State *L) {
+  lua_Debug at;
+  for (int level = 1; lua_getstack(L, level, &at); level++)
+    if (lua_getinfo(L, "n", &at) && is_finalizer(&at)) return true;
+  return false;
+}
+
 /* Name the C function between the task's coroutine and us that cannot be suspended. */
 static int raise_blocked (lua_State *L) {
   lua_Debug at;
+  if (find_finalizer(L)) return luaL_error(L, "cannot await in a finalizer");
   for (int level = 1; lua_getstack(L, level, &at); level++) {
+    const char *name;
     lua_getinfo(L, "nS", &at);
-    if (strcmp(at.namewhat, "metamethod") == 0 && at.name
-      && strstr(at.name, "gc") != NULL)
-      return luaL_error(L, "cannot await in a finalizer");
-    if (*at.what == 'C')
-      return luaL_error(L,
-        "cannot await inside '%s' (a C function that cannot be suspended)",
-        function_name(L, &at));
+    if (*at.what != 'C') continue;
+    name = function_name(L, &at);
+    if (can_suspend(name)) continue;
+    return luaL_error(
+      L, "cannot await inside '%s' (a C function that cannot be suspended)", name);
   }
   return luaL_error(L, "cannot await here (inside C code that cannot be suspended)");
 }

@@ -148,7 +148,7 @@ static attempt *new_attempt (connecting *c) {
     return NULL;
   }
   a->req.data = a;
-  a->address = c->next++;
+  a->address = c->next;
   a->race = c;
   ed_list_append(&c->attempts, &a->link);
   return a;
@@ -166,10 +166,9 @@ static int connect_tcp (ed_loop *loop, attempt *a, const struct sockaddr_storage
 /* One attempt; a failure at once counts as one that came back. */
 static void start_next (connecting *c) {
   ed_loop *loop = c->op.loop;
-  unsigned address = c->next;
   attempt *a = new_attempt(c);
-  int status = a != NULL ? connect_tcp(loop, a, &c->address[address]) : UV_ENOMEM;
-  c->next = address + 1;
+  int status = a != NULL ? connect_tcp(loop, a, &c->address[c->next]) : UV_ENOMEM;
+  c->next++;
   if (status == 0) {
     arm_stagger(c);
     return;
@@ -179,7 +178,7 @@ static void start_next (connecting *c) {
     ed_handle_unbox(&a->stream->handle);
     ed_mem_free(&loop->mem, a, sizeof *a);
   }
-  lose(c, address, status);
+  lose(c, c->next - 1, status);
 }
 
 /* ---- addresses ---- */

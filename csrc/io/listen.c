@@ -2,10 +2,19 @@
 /*
 ** Listeners: accepting is a wait like any other. A connection that nobody waits for stays in
 ** the kernel's backlog, because libuv stops accepting until the one it holds is taken; so a
-** busy server pushes back by itself.
+** busy server pushes back by itself. When the process has no descriptor left, libuv gives up a
+** spare one to take and close what waits in the backlog: peers see an end, nothing spins.
+**
+** The socket of a Unix listener is bound here and not by libuv, which would remove the path at
+** close even if somebody else has put another file there meanwhile.
 */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/class.h"
 #include "core/error.h"
@@ -20,7 +29,10 @@ typedef struct ed_listener {
   bool has_pending; /* libuv holds an accepted connection */
   bool is_unix;
   int port;
-  char target[128];
+  dev_t dev; /* of the path, 0 for none */
+  ino_t ino;
+  char host[INET6_ADDRSTRLEN]; /* as bound; "" for a Unix socket */
+  char target[128];            /* "127.0.0.1:80", "unix:/path" */
 } ed_listener;
 
 typedef struct listener_box {
@@ -34,7 +46,7 @@ typedef struct accepting {
   ed_stream *got; /* not taken yet */
 } accepting;
 
-enum { BACKLOG = 511 };
+enum { BACKLOG = 511, SCHEME = 5 /* of "unix:" */ };
 
 /* ---- engine half ---- */
 
@@ -46,9 +58,20 @@ static accepting *first_waiter (ed_listener *l) {
   return ed_list_is_empty(&l->waiters) ? NULL : ED_OF(l->waiters.next, accepting, link);
 }
 
+/*
+** Remove the path if it still is our socket. Called before the socket is closed: until then the
+** system gives its inode number to no other file.
+*/
+static void remove_path (const ed_listener *l) {
+  struct stat now;
+  if (l->ino == 0 || lstat(l->target + SCHEME, &now) < 0) return;
+  if (now.st_ino == l->ino && now.st_dev == l->dev) unlink(l->target + SCHEME);
+}
+
 static void close_listener (ed_handle *handle) {
   ed_listener *l = (ed_listener *)handle;
   accepting *a;
+  remove_path(l);
   while ((a = first_waiter(l)) != NULL) {
     ed_list_remove(&a->link);
     ed_op_complete(&a->op, UV_ECANCELED);
@@ -69,12 +92,14 @@ static int take_connection (ed_listener *l, ed_stream **got) {
   int status;
   if (stream == NULL) return UV_ENOMEM;
   status = init_stream(l, stream);
-  if (status == 0) status = uv_accept(&l->handle.uv.stream, &stream->handle.uv.stream);
+  if (status == 0) {
+    status = uv_accept(&l->handle.uv.stream, &stream->handle.uv.stream);
+    l->has_pending = false; /* a connection that cannot be taken is closed */
+  }
   if (status < 0) {
     ed_handle_unbox(&stream->handle);
     return status;
   }
-  l->has_pending = false;
   if (!l->is_unix) uv_tcp_nodelay(&stream->handle.uv.tcp, 1);
   *got = stream;
   return 0;
@@ -109,25 +134,22 @@ static void describe_accept (const ed_op *op, char *text, size_t room) {
 
 /* ---- Lua half ---- */
 
-static void name_peer (ed_stream *stream) {
+/* Who is at the other end, for errors. */
+static void name_peer (const ed_listener *l, ed_stream *stream) {
   struct sockaddr_storage addr;
-  char host[INET6_ADDRSTRLEN] = "", target[80];
+  char text[ED_ADDR_TEXT];
   int len = sizeof addr;
-  if (stream->handle.uv.any.type != UV_TCP) return;
-  if (uv_tcp_getpeername(&stream->handle.uv.tcp, (struct sockaddr *)&addr, &len) < 0) return;
-  uv_inet_ntop(addr.ss_family,
-               addr.ss_family == AF_INET6 ? (void *)&((struct sockaddr_in6 *)&addr)->sin6_addr
-                                          : (void *)&((struct sockaddr_in *)&addr)->sin_addr,
-               host, sizeof host);
-  snprintf(target, sizeof target, addr.ss_family == AF_INET6 ? "[%s]:%d" : "%s:%d", host,
-           ed_addr_port(&addr));
-  ed_stream_set_target(stream, target);
+  if (l->is_unix) ed_stream_set_target(stream, l->target);
+  else if (uv_tcp_getpeername(&stream->handle.uv.tcp, (struct sockaddr *)&addr, &len) == 0) {
+    ed_addr_text(&addr, text);
+    ed_stream_set_target(stream, text);
+  }
 }
 
 static int finish_accept (lua_State *L, ed_op *op) {
   accepting *a = (accepting *)op;
   ed_stream_box(L, a->got);
-  name_peer(a->got);
+  name_peer(a->listener, a->got);
   a->got = NULL; /* taken */
   return 1;
 }
@@ -138,7 +160,9 @@ static const ed_optype accept_type = {
 };
 
 static ed_listener *check_listener (lua_State *L) {
-  return ((listener_box *)ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_LISTENER))->listener;
+  listener_box *box = ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_LISTENER);
+  luaL_argcheck(L, box->listener != NULL, 1, "listener was collected");
+  return box->listener;
 }
 
 /*
@@ -167,8 +191,10 @@ static int l_listener_accept (lua_State *L) {
 */
 static int l_listener_close (lua_State *L) {
   ed_loop *loop = ed_loop_opt(L);
-  listener_box *box = loop != NULL ? ed_class_test(L, loop, 1, ED_CLASS_LISTENER) : NULL;
-  if (box != NULL && box->listener != NULL) ed_handle_close(&box->listener->handle);
+  listener_box *box;
+  if (loop == NULL) return 0; /* the runtime has closed it */
+  box = ed_class_check(L, loop, 1, ED_CLASS_LISTENER);
+  if (box->listener != NULL) ed_handle_close(&box->listener->handle);
   return 0;
 }
 
@@ -181,18 +207,21 @@ static int l_listener_gc (lua_State *L) {
   return 0;
 }
 
-/* listener.port, and the methods (upvalue 2) */
+static int push_field (lua_State *L, const ed_listener *l, const char *key) {
+  if (strcmp(key, "port") == 0 && !l->is_unix) lua_pushinteger(L, l->port);
+  else if (strcmp(key, "host") == 0 && !l->is_unix) lua_pushstring(L, l->host);
+  else if (strcmp(key, "path") == 0 && l->is_unix) lua_pushstring(L, l->target + SCHEME);
+  else return 0;
+  return 1;
+}
+
+/*
+** listener.port, .host, .path, and the methods (upvalue 2)
+*/
 static int l_listener_index (lua_State *L) {
   ed_listener *l = check_listener(L);
-  const char *key = lua_tostring(L, 2);
-  if (key != NULL && strcmp(key, "port") == 0) {
-    if (l->is_unix)
-      lua_pushnil(L);
-    else
-      lua_pushinteger(L, l->port);
-    return 1;
-  }
   lua_settop(L, 2);
+  if (lua_type(L, 2) == LUA_TSTRING && push_field(L, l, lua_tostring(L, 2))) return 1;
   lua_rawget(L, lua_upvalueindex(2));
   return 1;
 }
@@ -208,6 +237,12 @@ static int l_listener_tostring (lua_State *L) {
   return 1;
 }
 
+static int check_backlog (lua_State *L, int arg) {
+  lua_Integer n = luaL_optinteger(L, arg, BACKLOG);
+  luaL_argcheck(L, n > 0 && n <= 65535, arg, "not a backlog");
+  return (int)n;
+}
+
 static ed_listener *push_listener (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
   listener_box *box = ed_class_push(L, loop, ED_CLASS_LISTENER, sizeof *box, 0);
@@ -220,17 +255,29 @@ static ed_listener *push_listener (lua_State *L) {
 }
 
 static int refuse (lua_State *L, ed_listener *l, int status) {
-  char target[128];
-  snprintf(target, sizeof target, "%s", l->target);
   ed_handle_close(&l->handle);
-  return ed_error_uv(L, status, "listen", target);
+  return ed_error_uv(L, status, "listen", l->target);
 }
 
-static void learn_port (ed_listener *l) {
-  struct sockaddr_storage addr;
-  int len = sizeof addr;
-  if (uv_tcp_getsockname(&l->handle.uv.tcp, (struct sockaddr *)&addr, &len) == 0)
-    l->port = ed_addr_port(&addr);
+static void name_listener (ed_listener *l, const struct sockaddr_storage *addr) {
+  char text[ED_ADDR_TEXT];
+  ed_addr_text(addr, text);
+  snprintf(l->target, sizeof l->target, "%s", text);
+  l->port = ed_addr_port(addr);
+}
+
+static int listen_tcp (ed_listener *l, const struct sockaddr_storage *addr, int backlog) {
+  uv_tcp_t *tcp = &l->handle.uv.tcp;
+  struct sockaddr_storage bound;
+  int len = sizeof bound;
+  int status = uv_tcp_init(l->handle.loop->uv, tcp);
+  if (status < 0) return status;
+  ed_handle_opened(&l->handle);
+  status = uv_tcp_bind(tcp, (const struct sockaddr *)addr, 0);
+  if (status == 0) status = uv_listen(&l->handle.uv.stream, backlog, on_connection);
+  if (status == 0) status = uv_tcp_getsockname(tcp, (struct sockaddr *)&bound, &len);
+  if (status == 0) name_listener(l, &bound);
+  return status;
 }
 
 /*
@@ -239,41 +286,68 @@ static void learn_port (ed_listener *l) {
 */
 int ed_l_listen (lua_State *L) {
   const char *host = luaL_checkstring(L, 1);
-  int port = (int)luaL_checkinteger(L, 2);
-  int backlog = (int)luaL_optinteger(L, 3, BACKLOG);
-  uv_loop_t *uv = ed_loop_uv(L);
+  lua_Integer port = luaL_checkinteger(L, 2);
+  int backlog = check_backlog(L, 3);
   struct sockaddr_storage addr;
-  ed_listener *l = push_listener(L);
-  int status;
-  snprintf(l->target, sizeof l->target, "%.80s:%d", host, port);
-  if (!ed_addr_parse(host, port, &addr)) return refuse(L, l, UV_EINVAL);
-  if ((status = uv_tcp_init(uv, &l->handle.uv.tcp)) < 0) return refuse(L, l, status);
+  ed_listener *l;
+  int status = UV_EINVAL;
+  luaL_argcheck(L, port >= 0 && port < 65536, 2, "not a port");
+  ed_loop_uv(L);
+  l = push_listener(L);
+  snprintf(l->host, sizeof l->host, "%s", host);
+  snprintf(l->target, sizeof l->target, "%.80s:%d", host, (int)port);
+  if (ed_addr_parse(host, (int)port, &addr)) status = listen_tcp(l, &addr, backlog);
+  return status < 0 ? refuse(L, l, status) : 1;
+}
+
+/* A socket that does not block, is not inherited and is bound to 'path'; or a UV_E code. */
+static int bind_path (const char *path) {
+  struct sockaddr_un addr = {.sun_family = AF_UNIX};
+  int status, fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  if (fd < 0) return uv_translate_sys_error(errno);
+  snprintf(addr.sun_path, sizeof addr.sun_path, "%s", path);
+  fcntl(fd, F_SETFD, FD_CLOEXEC);
+  if (bind(fd, (struct sockaddr *)&addr, sizeof addr) == 0) return fd;
+  status = uv_translate_sys_error(errno);
+  close(fd);
+  return status;
+}
+
+static int listen_unix (ed_listener *l, const char *path, int backlog) {
+  struct stat bound;
+  int status = uv_pipe_init(l->handle.loop->uv, &l->handle.uv.pipe, 0);
+  int fd;
+  if (status < 0) return status;
   ed_handle_opened(&l->handle);
-  status = uv_tcp_bind(&l->handle.uv.tcp, (struct sockaddr *)&addr, 0);
-  if (status == 0) status = uv_listen(&l->handle.uv.stream, backlog, on_connection);
-  if (status < 0) return refuse(L, l, status);
-  learn_port(l);
-  snprintf(l->target, sizeof l->target, "%.80s:%d", host, l->port);
-  return 1;
+  if ((fd = bind_path(path)) < 0) return fd;
+  if (lstat(path, &bound) == 0) {
+    l->dev = bound.st_dev;
+    l->ino = bound.st_ino;
+  }
+  if ((status = uv_pipe_open(&l->handle.uv.pipe, fd)) < 0) {
+    close(fd);
+    return status;
+  }
+  return uv_listen(&l->handle.uv.stream, backlog, on_connection);
 }
 
 /*
 ** net.listen_unix(path [, backlog]) --> Listener | nil, err
-** The path is unlinked when the listener closes.
+** The path is removed when the listener closes, if it still is ours.
 */
 int ed_l_listen_unix (lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
-  int backlog = (int)luaL_optinteger(L, 2, BACKLOG);
-  uv_loop_t *uv = ed_loop_uv(L);
-  ed_listener *l = push_listener(L);
+  size_t len;
+  const char *path = luaL_checklstring(L, 1, &len);
+  int backlog = check_backlog(L, 2);
+  ed_listener *l;
   int status;
-  snprintf(l->target, sizeof l->target, "unix:%.120s", path);
+  ed_loop_uv(L);
+  l = push_listener(L);
   l->is_unix = true;
-  if (strlen(path) > 107) return refuse(L, l, UV_ENAMETOOLONG);
-  if ((status = uv_pipe_init(uv, &l->handle.uv.pipe, 0)) < 0) return refuse(L, l, status);
-  ed_handle_opened(&l->handle);
-  status = uv_pipe_bind(&l->handle.uv.pipe, path);
-  if (status == 0) status = uv_listen(&l->handle.uv.stream, backlog, on_connection);
+  snprintf(l->target, sizeof l->target, "unix:%s", path);
+  if (len > ED_UNIX_MAX) status = UV_ENAMETOOLONG;
+  else if (len == 0 || strlen(path) != len) status = UV_EINVAL;
+  else status = listen_unix(l, path, backlog);
   return status < 0 ? refuse(L, l, status) : 1;
 }
 

@@ -10,61 +10,77 @@ local native = core.net
 local net = {}
 
 ---@class eddy.Stream
----@field read fun(self: eddy.Stream, n: integer?): string?, eddy.Error?
----@field read_exactly fun(self: eddy.Stream, n: integer): string?, eddy.Error?
+---@field read fun(self: eddy.Stream, n: integer?): string?, eddy.Error?           1..n bytes; nil at the end
+---@field read_exactly fun(self: eddy.Stream, n: integer): string?, eddy.Error?    "EOF" with `err.partial`
 ---@field read_until fun(self: eddy.Stream, delimiter: string, max: integer?): string?, eddy.Error?
+---@field read_line fun(self: eddy.Stream): string?, eddy.Error?                   without its end
 ---@field read_all fun(self: eddy.Stream, max: integer?): string?, eddy.Error?
 ---@field write fun(self: eddy.Stream, ...: string|number): true?, eddy.Error?
----@field shutdown fun(self: eddy.Stream): true?, eddy.Error?
+---@field shutdown fun(self: eddy.Stream): true?, eddy.Error?                      no more will come from us
 ---@field close fun(self: eddy.Stream)
+---@field is_closed fun(self: eddy.Stream): boolean
+---@field is_idle fun(self: eddy.Stream): boolean                                  open, and nothing has come
+---@field peername fun(self: eddy.Stream): string?, integer|eddy.Error?            host, port, or a path
+---@field sockname fun(self: eddy.Stream): string?, integer|eddy.Error?
 local Stream = native.stream
 
 ---@class eddy.Listener
----@field port integer?
+---@field port integer?            of TCP
+---@field host string?             of TCP, as digits
+---@field path string?             of a Unix socket
 ---@field accept fun(self: eddy.Listener): eddy.Stream?, eddy.Error?
 ---@field close fun(self: eddy.Listener)
+---@field is_closed fun(self: eddy.Listener): boolean
 local Listener = native.listener
 
----@alias eddy.net.Target string | {host: string?, port: integer?, path: string?}
+---@alias eddy.net.Target string | {host: string?, port: integer?, path: string?, tls: boolean?}
 
-local function misuse(text) error(text, 4) end
+local function misuse(text, ...) return nil, nil, nil, text:format(...) end
 
 local function from_text(text)
   local path = text:match "^unix:(.+)$"
   if path then return nil, nil, path end
   local host, port = text:match "^%[([^%]]+)%]:(%d+)$"
   if not host then host, port = text:match "^([^:]*):(%d+)$" end
-  if not host then misuse(("not a target: %q (\"host:port\" or \"unix:path\" expected)"):format(text)) end
-  return host, math.tointeger(tonumber(port))
+  if not host then return misuse("not a target: %q (\"host:port\" or \"unix:path\" expected)", text) end
+  return host, tonumber(port), nil
 end
 
--- Host, port, path of a target; raises at the caller's caller for anything else.
-local function take_apart(target)
+local FIELDS = { host = "string", port = "integer", path = "string", tls = "boolean", backlog = "integer" }
+
+local function from_table(target, has_backlog)
+  for name, value in pairs(target) do
+    if not FIELDS[name] or name == "backlog" and not has_backlog then return misuse("unknown option '%s'", name) end
+    local kind = math.type(value) == "integer" and "integer" or type(value)
+    if kind ~= FIELDS[name] then return misuse("option '%s': %s expected, got %s", name, FIELDS[name], kind) end
+  end
+  if target.tls then return misuse "not yet: option 'tls'" end
+  if target.path and (target.host or target.port) then return misuse "a target has a path, or a host and a port" end
+  return target.host, target.port, target.path
+end
+
+-- Host, port, path of a target; or three times nil and what is wrong with it.
+local function take_apart(target, has_backlog)
   if type(target) == "string" then return from_text(target) end
-  if type(target) ~= "table" then misuse("target: string or table expected, got " .. type(target)) end
-  if target.tls then misuse "not yet: tls" end
-  if target.path ~= nil and type(target.path) ~= "string" then misuse "target.path: string expected" end
-  if target.path then return nil, nil, target.path end
-  if target.host ~= nil and type(target.host) ~= "string" then misuse "target.host: string expected" end
-  if target.port ~= nil and math.type(target.port) ~= "integer" then misuse "target.port: integer expected" end
-  return target.host, target.port
+  if type(target) == "table" then return from_table(target, has_backlog) end
+  return misuse("target: string or table expected, got %s", type(target))
 end
 
-local function check_port(port, lowest)
-  if not port or port < lowest or port > 65535 then misuse("not a port: " .. tostring(port)) end
-end
+local function is_port(port, lowest) return port and port >= lowest and port <= 65535 end
 
 --- Open a connection. The name is looked up off the loop; its addresses are raced, the first
 --- one to answer wins (RFC 8305).
 ---@async
 ---@param target eddy.net.Target  `"host:port"`, `"[::1]:80"`, `"unix:path"`, `{host=, port=}`, `{path=}`
 ---@return eddy.Stream? stream
----@return eddy.Error? err         `op` "resolve" or "connect"; `code` e.g. "ENOTFOUND", "ECONNREFUSED"
+---@return eddy.Error? err         `op` "resolve" or "connect"; `code` e.g. "ENOTFOUND", "ECONNREFUSED";
+---                                `suppressed`: the errors of the other addresses
 function net.connect(target)
-  local host, port, path = take_apart(target)
+  local host, port, path, wrong = take_apart(target)
+  if wrong then error(wrong, 2) end
   if path then return native.connect_unix(path) end
-  if not host or host == "" then misuse "target without a host" end
-  check_port(port, 1)
+  if not host or host == "" then error("target without a host", 2) end
+  if not is_port(port, 1) then error("not a port: " .. tostring(port), 2) end
   return native.connect(host, port)
 end
 
@@ -73,10 +89,11 @@ end
 ---@return eddy.Listener? listener
 ---@return eddy.Error? err
 function net.listen(target)
-  local host, port, path = take_apart(target)
+  local host, port, path, wrong = take_apart(target, true)
+  if wrong then error(wrong, 2) end
   local backlog = type(target) == "table" and target.backlog or nil
   if path then return native.listen_unix(path, backlog) end
-  check_port(port or 0, 0)
+  if not is_port(port or 0, 0) then error("not a port: " .. tostring(port), 2) end
   if not host or host == "" or host == "localhost" then host = "127.0.0.1" end
   return native.listen(host, port or 0, backlog)
 end
