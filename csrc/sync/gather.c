@@ -66,10 +66,16 @@ static bool is_decided_by (const gathering *g, const ed_task *task) {
   return g->mode == GATHER_RACE;
 }
 
+/* When the caller is cancelled its members are too; that is no failure of theirs. */
+static bool is_swept_away (const gathering *g, const ed_task *task) {
+  return task->state == ED_TASK_CANCELLED && g->block->scope.cause != NULL;
+}
+
 static void note_end (member *m) {
   gathering *g = m->all;
   m->order = ++g->ended;
   g->left--;
+  if (is_swept_away(g, m->task)) return;
   if (g->is_stopping || g->winner != 0 || !is_decided_by(g, m->task)) return;
   g->winner = (uint32_t)(m - g->row) + 1;
   if (g->left > 0) stop_rest(g);

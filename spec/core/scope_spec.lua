@@ -91,8 +91,8 @@ function TestCancel:test_s044_spawned_while_cancelled_never_runs()
 end
 
 function TestCancel:test_s046_swallowing_ends()
-  local turns, task = 0, nil
-  task = eddy.spawn(function() while true do pcall(eddy.sleep, 1) end end)
+  local turns = 0
+  local task = eddy.spawn(function() while true do pcall(eddy.sleep, 1) end end)
   eddy.sleep(0)
   task:cancel()
   while task:status() ~= "cancelled" and turns < 5000 do turns = turns + 1 eddy.sleep(0) end
@@ -144,7 +144,7 @@ function TestCancel:test_s052_deep_groups()
   lu.assertFalse(ok)
   local groups = {}
   for i = 1, 10000 do groups[i] = eddy.group() end
-  for i = 10000, 1, -1 do local group <close> = groups[i] end
+  for i = 10000, 1, -1 do local _ <close> = groups[i] end
 end
 
 function TestCancel:test_pcall_lets_cancellation_through()

@@ -1,0 +1,137 @@
+-- SPDX-License-Identifier: MIT
+-- eddy.run as a whole: results, errors, deadlock, background, config, stats, names that come later.
+local lu = ...
+local eddy = require "eddy"
+
+local TestRun = {}
+
+function TestRun:test_outside_results_and_errors()
+  lu.assertEquals(table.pack(eddy.run(function(...) return ... end, 1, nil, 3)), { 1, nil, 3, n = 3 })
+  local value = {}
+  local ok, err = pcall(eddy.run, function() eddy.sleep(0) error(value) end)
+  lu.assertFalse(ok)
+  lu.assertTrue(rawequal(err, value))
+  lu.assertErrorMsgContains("function expected", eddy.run, 5)
+end
+
+function TestRun:test_outside_ends_with_all_children()
+  local ended = 0
+  eddy.run(function()
+    for _ = 1, 3 do eddy.spawn(function() eddy.sleep(0.001) ended = ended + 1 end) end
+  end)
+  lu.assertEquals(ended, 3)
+end
+
+function TestRun:test_a_run_inside_a_run()
+  lu.assertErrorMsgContains("already running", eddy.run, print)
+end
+
+function TestRun:test_outside_s008_s182_deadlock()
+  local cleaned = false
+  local ok, err = pcall(eddy.run, function()
+    local event = eddy.event()
+    eddy.spawn_with({ name = "bob" }, function()
+      local _ <close> = setmetatable({}, { __close = function() cleaned = true end })
+      event:wait()
+    end)
+    event:wait()
+  end)
+  lu.assertFalse(ok)
+  lu.assertTrue(eddy.is(err, "deadlock"))
+  lu.assertStrContains(err.message, "bob")
+  lu.assertStrContains(err.message, "event:wait")
+  lu.assertTrue(cleaned)
+  lu.assertEquals(eddy.stats().tasks, 0)
+end
+
+function TestRun:test_outside_deadlock_that_waits_again()
+  eddy.config { on_error = function() end }
+  local ok, err = pcall(eddy.run, function()
+    local event = eddy.event()
+    while true do pcall(event.wait, event) end
+  end)
+  eddy.config { on_error = false }
+  lu.assertFalse(ok)
+  lu.assertTrue(eddy.is(err, "deadlock"))
+end
+
+local TestBackground = {}
+
+function TestBackground:test_outside_reported_once_and_cancelled_at_the_end()
+  local reports, closed = {}, false
+  eddy.config { on_error = function(err, task) reports[#reports + 1] = { err, task:status() } end }
+  eddy.run(function()
+    eddy.background(function() error("bg", 0) end)
+    eddy.background(function()
+      local _ <close> = setmetatable({}, { __close = function() closed = true end })
+      eddy.sleep(1000)
+    end)
+    eddy.sleep(0) eddy.sleep(0)
+  end)
+  eddy.config { on_error = false }
+  lu.assertEquals(reports, { { "bg", "failed" } })
+  lu.assertTrue(closed)
+end
+
+function TestBackground:test_awaited_is_not_reported()
+  local task = eddy.background(function() error("mine", 0) end)
+  lu.assertEquals({ task:join() }, { false, "mine" })
+end
+TestBackground.config = { on_error = function() error "must not be called" end }
+
+local TestConfig = {}
+
+function TestConfig:test_outside_misuse()
+  lu.assertErrorMsgContains("unknown config option 'speed'", eddy.config, { speed = 1 })
+  lu.assertErrorMsgContains("must be a function", eddy.config, { on_error = 1 })
+  lu.assertErrorMsgContains("not yet: config option 'slice'", eddy.config, { slice = 0.01 })
+  lu.assertErrorMsgContains("clock", eddy.config, { clock = "fast" })
+  eddy.config { clock = false }
+end
+
+function TestConfig:test_not_while_running()
+  lu.assertErrorMsgContains("while eddy.run is on", eddy.config, {})
+end
+
+local TestLater = {}
+
+function TestLater:test_each_missing_name_says_so()
+  for _, name in ipairs {
+    "every", "as_completed", "map", "each", "defer", "future", "await", "gen", "coroutine", "require", "atomic",
+    "var", "lock", "condition", "barrier", "select", "ratelimit", "pool", "offload", "offload_map",
+  } do
+    lu.assertErrorMsgContains("not yet: eddy." .. name, function() return eddy[name] end)
+  end
+  eddy.group(function(group) lu.assertErrorMsgContains("not yet", group.start, group) end)
+  lu.assertErrorMsgContains("not yet", eddy.spawn_with, { slice = 1 }, print)
+  lu.assertErrorMsgContains("not yet", eddy.queue, 1, { order = "lifo" })
+  lu.assertNil(eddy.no_such_name)
+end
+
+local TestErrors = {}
+
+function TestErrors:test_error_objects()
+  local err = eddy.error { kind = "io", op = "read", target = "x", message = "broken" }
+  lu.assertEquals(tostring(err), "read x: broken (io)")
+  lu.assertTrue(eddy.is(err, "io"))
+  lu.assertFalse(eddy.is(err, "timeout"))
+  lu.assertFalse(eddy.is("io", "io"))
+  lu.assertFalse(eddy.is(nil, "io"))
+  lu.assertEquals(getmetatable(err), eddy.Error)
+end
+
+function TestErrors:test_s080_failures_of_one_turn()
+  local ok, err = pcall(eddy.group, function(group)
+    for i = 1, 3 do group:spawn(function() eddy.sleep(0) error("e" .. i, 0) end) end
+    eddy.sleep(1000)
+  end)
+  lu.assertFalse(ok)
+  lu.assertTrue(eddy.is(err, "group"))
+  lu.assertEquals(err.errors, { "e1", "e2", "e3" })
+  lu.assertStrContains(tostring(err), "e2")
+end
+
+return {
+  TestRun = TestRun, TestBackground = TestBackground, TestConfig = TestConfig, TestLater = TestLater,
+  TestErrors = TestErrors,
+}
