@@ -388,46 +388,70 @@ void ed_task_resume (ed_loop *loop, ed_task *task) {
 
 /* ---- kill ---- */
 
-static void kill_children (ed_scope *scope) {
-  ed_link *at = scope->children.next;
-  while (at != &scope->children) {
-    ed_task *child = ED_OF(at, ed_task, sibling);
-    if (!ed_task_has_ended(child)) ed_task_kill(child);
-    if (scope->children.next == at) { /* it failed and stayed */
-      ed_list_remove(at);
-      ed_task_release(child);
-    }
-    at = scope->children.next;
-  }
-}
-
-static void unwind_scopes (ed_task *task) {
-  for (ed_scope *at = task->scope;; at = at->parent) {
-    kill_children(at);
-    if (at == &task->root) break;
-  }
-  while (task->scope != &task->root)
-    ed_block_discard(task->loop->L, (ed_block *)task->scope);
-  task->root.is_closed = true;
-}
-
-void ed_task_kill (ed_task *task) {
-  ed_loop *loop = task->loop;
-  ed_task *before = loop->current;
-  if (ed_task_has_ended(task) || task->is_killed) return;
+/* From here on the task waits for nothing and cannot be woken; what it was granted goes back. */
+static void begin_kill (ed_task *task) {
   task->is_killed = true;
   task->state = ED_TASK_RUNNING; /* its children's ends must not wake it */
   ed_list_remove(&task->ready);
-  if (task->op != NULL && task->op->done && task->op->type->give_back != NULL)
+  if (task->op == NULL) return;
+  if (task->op->done && task->op->type->give_back != NULL)
     task->op->type->give_back(task->co, task->op);
-  if (task->op != NULL) ed_op_abandon(task);
-  unwind_scopes(task);
+  ed_op_abandon(task);
+}
+
+static ed_task *live_child_of (ed_scope *scope) {
+  for (ed_link *at = scope->children.next; at != &scope->children; at = at->next) {
+    ed_task *child = ED_OF(at, ed_task, sibling);
+    if (!ed_task_has_ended(child) && !child->is_killed) return child;
+  }
+  return NULL;
+}
+
+static ed_task *live_child (ed_task *task) {
+  for (ed_scope *at = task->scope;; at = at->parent) {
+    ed_task *child = at->live > 0 ? live_child_of(at) : NULL;
+    if (child != NULL || at == &task->root) return child;
+  }
+}
+
+/* Blocks and failed children of a task that has no live ones. */
+static void discard_scopes (ed_task *task) {
+  ed_link *at;
+  while (task->scope != &task->root)
+    ed_block_discard(task->loop->L, (ed_block *)task->scope);
+  while ((at = ed_list_shift(&task->root.children)) != NULL)
+    ed_task_release(ED_OF(at, ed_task, sibling));
+  task->root.is_closed = true;
+}
+
+static void finish_kill (ed_task *task) {
+  ed_loop *loop = task->loop;
+  ed_task *before = loop->current;
+  discard_scopes(task);
   loop->current = task;
   lua_closethread(task->co, loop->L);
   loop->current = before;
   if (task->op != NULL) ed_op_abandon(task);
   ed_cancel_forget(loop->L, loop, &task->root);
   end_task(task, ED_TASK_CANCELLED);
+}
+
+/* Children before parents, without recursion: a chain of tasks may be as long as memory. */
+void ed_task_kill (ed_task *task) {
+  ed_task *at = task;
+  if (ed_task_has_ended(task) || task->is_killed) return;
+  begin_kill(task);
+  for (;;) {
+    ed_task *child = live_child(at), *owner;
+    if (child != NULL) {
+      begin_kill(at = child);
+      continue;
+    }
+    owner = at->root.parent->host;
+    finish_kill(at);
+    if (at == task) return;
+    at = owner;
+  }
 }
 
 int ed_task_give_up (lua_State *L, ed_task *task) {

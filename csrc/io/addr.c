@@ -8,15 +8,15 @@
 #include <string.h>
 
 int ed_addr_port (const struct sockaddr_storage *addr) {
-  if (addr->ss_family == AF_INET6) return ntohs(((const struct sockaddr_in6 *)addr)->sin6_port);
+  if (addr->ss_family == AF_INET6)
+    return ntohs(((const struct sockaddr_in6 *)addr)->sin6_port);
   return ntohs(((const struct sockaddr_in *)addr)->sin_port);
 }
 
 void ed_addr_set_port (struct sockaddr_storage *addr, int port) {
   if (addr->ss_family == AF_INET6)
     ((struct sockaddr_in6 *)addr)->sin6_port = htons((uint16_t)port);
-  else
-    ((struct sockaddr_in *)addr)->sin_port = htons((uint16_t)port);
+  else ((struct sockaddr_in *)addr)->sin_port = htons((uint16_t)port);
 }
 
 static void write_host (const struct sockaddr_storage *addr, char *host, size_t room) {

@@ -45,7 +45,7 @@ struct connecting {
   ed_resolving resolving;
   ed_link attempts;
   stagger *timer;
-  ed_stream *winner; /* not taken yet */
+  ed_stream *winner;    /* not taken yet */
   unsigned count, next; /* addresses: known, begun */
   unsigned nfailed;
   int port;
@@ -160,7 +160,8 @@ static int connect_tcp (ed_loop *loop, attempt *a, const struct sockaddr_storage
   if (status < 0) return status;
   ed_handle_opened(handle);
   uv_tcp_nodelay(&handle->uv.tcp, 1);
-  return uv_tcp_connect(&a->req, &handle->uv.tcp, (const struct sockaddr *)to, on_connect);
+  return uv_tcp_connect(
+    &a->req, &handle->uv.tcp, (const struct sockaddr *)to, on_connect);
 }
 
 /* One attempt; a failure at once counts as one that came back. */
@@ -274,12 +275,18 @@ static int finish_connect (lua_State *L, ed_op *op) {
 }
 
 static const ed_optype connect_type = {
-  .name = "connect", .finish = finish_connect, .cancel = cancel_connect, .drop = drop_connect,
+  .name = "connect",
+  .finish = finish_connect,
+  .cancel = cancel_connect,
+  .drop = drop_connect,
   .describe = describe_connect,
 };
 
 static const ed_optype resolve_type = {
-  .name = "resolve", .finish = finish_connect, .cancel = cancel_connect, .drop = drop_connect,
+  .name = "resolve",
+  .finish = finish_connect,
+  .cancel = cancel_connect,
+  .drop = drop_connect,
   .describe = describe_connect,
 };
 
@@ -305,17 +312,19 @@ int ed_l_connect (lua_State *L) {
   connecting *c;
   int status = 0;
   luaL_argcheck(L, port > 0 && port < 65536, 2, "not a port");
-  luaL_argcheck(L, strlen(host) == lua_rawlen(L, 1) && *host != '\0', 1, "not a host name");
+  luaL_argcheck(
+    L, strlen(host) == lua_rawlen(L, 1) && *host != '\0', 1, "not a host name");
   c = new_connecting(L);
   c->port = (int)port;
-  snprintf(c->target, sizeof c->target, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, c->port);
+  snprintf(
+    c->target, sizeof c->target, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, c->port);
   if (ed_addr_parse(host, c->port, &c->address[0])) {
     c->count = 1;
     start_next(c);
-  }
-  else {
+  } else {
     c->op.type = &resolve_type;
-    status = strlen(host) > 255 ? UV_EAI_NONAME : ed_dns_start(c->op.loop, host, &c->resolving);
+    status = strlen(host) > 255 ? UV_EAI_NONAME
+                                : ed_dns_start(c->op.loop, host, &c->resolving);
     if (status == 0) c->op.type = &connect_type;
   }
   return ed_await(L, &c->op, status);

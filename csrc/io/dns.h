@@ -17,7 +17,7 @@ typedef struct ed_resolving ed_resolving;
 struct ed_resolving {
   ed_link link;
   /* Called once, from the loop, unless given up; 'found' lives until the return. No Lua. */
-  void (*done) (ed_resolving *who, int status, const struct addrinfo *found);
+  void (*done)(ed_resolving *who, int status, const struct addrinfo *found);
 };
 
 /* Start; 'done' is called later, never from here. Returns 0 or a UV_E code. */

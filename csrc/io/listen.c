@@ -140,7 +140,8 @@ static void name_peer (const ed_listener *l, ed_stream *stream) {
   char text[ED_ADDR_TEXT];
   int len = sizeof addr;
   if (l->is_unix) ed_stream_set_target(stream, l->target);
-  else if (uv_tcp_getpeername(&stream->handle.uv.tcp, (struct sockaddr *)&addr, &len) == 0) {
+  else if (uv_tcp_getpeername(&stream->handle.uv.tcp, (struct sockaddr *)&addr, &len)
+    == 0) {
     ed_addr_text(&addr, text);
     ed_stream_set_target(stream, text);
   }
@@ -155,7 +156,10 @@ static int finish_accept (lua_State *L, ed_op *op) {
 }
 
 static const ed_optype accept_type = {
-  .name = "accept", .finish = finish_accept, .cancel = cancel_accept, .drop = drop_accept,
+  .name = "accept",
+  .finish = finish_accept,
+  .cancel = cancel_accept,
+  .drop = drop_accept,
   .describe = describe_accept,
 };
 
@@ -179,9 +183,7 @@ static int l_listener_accept (lua_State *L) {
   if (l->has_pending && ed_list_is_empty(&l->waiters)) {
     status = take_connection(l, &a->got);
     if (status == 0) ed_op_done(&a->op, 0);
-  }
-  else
-    ed_list_append(&l->waiters, &a->link);
+  } else ed_list_append(&l->waiters, &a->link);
   return ed_await(L, &a->op, status);
 }
 
@@ -233,7 +235,8 @@ static int l_listener_is_closed (lua_State *L) {
 
 static int l_listener_tostring (lua_State *L) {
   ed_listener *l = check_listener(L);
-  lua_pushfstring(L, "eddy.Listener %s%s", l->target, l->handle.is_closing ? " (closed)" : "");
+  lua_pushfstring(
+    L, "eddy.Listener %s%s", l->target, l->handle.is_closing ? " (closed)" : "");
   return 1;
 }
 

@@ -59,7 +59,8 @@ ed_stream *ed_stream_new (ed_loop *loop) {
 void ed_stream_set_target (ed_stream *stream, const char *target) {
   ed_mem *mem = &stream->handle.loop->mem;
   size_t size = target != NULL ? strlen(target) + 1 : 0;
-  if (stream->target != NULL) ed_mem_free(mem, stream->target, strlen(stream->target) + 1);
+  if (stream->target != NULL)
+    ed_mem_free(mem, stream->target, strlen(stream->target) + 1);
   stream->target = size > 0 ? ed_mem_new(mem, size) : NULL;
   if (stream->target != NULL) memcpy(stream->target, target, size);
 }
@@ -81,7 +82,8 @@ static void stop_reading (ed_stream *stream) {
 }
 
 static size_t high_water (const ed_stream *stream) {
-  return stream->reader != NULL && stream->high > ED_STREAM_HIGH ? stream->high : ED_STREAM_HIGH;
+  return stream->reader != NULL && stream->high > ED_STREAM_HIGH ? stream->high
+                                                                 : ED_STREAM_HIGH;
 }
 
 /* Much data in an empty stream stays where it is: the stream keeps the read buffer itself. */
@@ -96,10 +98,8 @@ static bool keep_buffer (ed_stream *stream, size_t n, char *buffer) {
 
 static void take_bytes (ed_stream *stream, ssize_t n, char *buffer) {
   ed_loop *loop = stream->handle.loop;
-  if (n < 0)
-    stream->ended = (int)n;
-  else if (keep_buffer(stream, (size_t)n, buffer))
-    return;
+  if (n < 0) stream->ended = (int)n;
+  else if (keep_buffer(stream, (size_t)n, buffer)) return;
   else if (!ed_buf_append(&stream->in, &loop->mem, buffer, (size_t)n))
     stream->ended = UV_ENOMEM;
   ed_loop_return_buffer(loop, buffer);
@@ -145,7 +145,8 @@ void ed_stream_resume (ed_stream *stream) {
 }
 
 bool ed_stream_is_idle (ed_stream *stream) {
-  if (ed_stream_is_closed(stream) || stream->ended != 0 || stream->in.size > 0) return false;
+  if (ed_stream_is_closed(stream) || stream->ended != 0 || stream->in.size > 0)
+    return false;
   ed_stream_resume(stream);
   return stream->reader == NULL && stream->taker == NULL && stream->writer == NULL;
 }
@@ -214,7 +215,8 @@ static void copy_rest (char *to, const uv_buf_t *piece, unsigned n, size_t skip)
   }
 }
 
-static int queue_rest (ed_stream *stream, ed_op *op, uv_buf_t *piece, unsigned n, size_t sent) {
+static int queue_rest (
+  ed_stream *stream, ed_op *op, uv_buf_t *piece, unsigned n, size_t sent) {
   ed_loop *loop = stream->handle.loop;
   size_t size = total_size(piece, n) - sent;
   rest *r = ed_mem_new(&loop->mem, sizeof *r + size);
@@ -247,7 +249,8 @@ int ed_stream_start_write (ed_stream *stream, ed_op *op, uv_buf_t *piece, unsign
   if (stream->writer != NULL && stream->writer->task != NULL) return UV_EBUSY;
   if (stream->is_shut) return UV_EPIPE;
   if ((sent = send_now(stream, piece, n)) < 0) return (int)sent;
-  if ((size_t)sent < total_size(piece, n)) return queue_rest(stream, op, piece, n, (size_t)sent);
+  if ((size_t)sent < total_size(piece, n))
+    return queue_rest(stream, op, piece, n, (size_t)sent);
   ed_op_done(op, 0);
   return 0;
 }

@@ -25,20 +25,20 @@ enum { ED_STREAM_HIGH = 65536 };
 ** What the read callback asks of a pending read: is it satisfied by what is buffered (or by
 ** the stream's end: stream->ended != 0)? Runs outside Lua. May set op->status.
 */
-typedef bool (*ed_want) (ed_stream *stream, ed_op *op);
+typedef bool (*ed_want)(ed_stream *stream, ed_op *op);
 
 struct ed_stream {
-  ed_handle handle;  /* first */
-  ed_buf in;         /* received, not taken yet */
-  int ended;         /* 0; UV_EOF after the peer's end; another UV_E code after a failure */
-  bool is_reading;   /* uv_read_start is in force */
-  bool is_shut;      /* we have shut down our side */
-  ed_op *reader;     /* pending read, or NULL */
-  ed_want want;      /* of the pending read */
-  ed_op *taker;      /* a read whose task has not come for its bytes yet, or NULL */
-  ed_op *writer;     /* last write that libuv still works at, or NULL */
-  size_t high;       /* of the pending read: how much may be buffered (0: ED_STREAM_HIGH) */
-  char *target;      /* "127.0.0.1:80" for errors; malloc'd through loop->mem or NULL */
+  ed_handle handle; /* first */
+  ed_buf in;        /* received, not taken yet */
+  int ended;       /* 0; UV_EOF after the peer's end; another UV_E code after a failure */
+  bool is_reading; /* uv_read_start is in force */
+  bool is_shut;    /* we have shut down our side */
+  ed_op *reader;   /* pending read, or NULL */
+  ed_want want;    /* of the pending read */
+  ed_op *taker;    /* a read whose task has not come for its bytes yet, or NULL */
+  ed_op *writer;   /* last write that libuv still works at, or NULL */
+  size_t high;     /* of the pending read: how much may be buffered (0: ED_STREAM_HIGH) */
+  char *target;    /* "127.0.0.1:80" for errors; malloc'd through loop->mem or NULL */
 };
 
 /* The stream at 'arg', or an argument error; closed streams too (see ed_stream_is_closed). */

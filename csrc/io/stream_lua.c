@@ -21,11 +21,11 @@ typedef struct stream_box {
 typedef struct reading {
   ed_op op; /* first */
   ed_stream *stream;
-  size_t n;          /* bytes wanted, or the limit */
-  size_t seen;       /* searched so far */
-  const char *mark;  /* delimiter: a string on the waiter's stack */
+  size_t n;         /* bytes wanted, or the limit */
+  size_t seen;      /* searched so far */
+  const char *mark; /* delimiter: a string on the waiter's stack */
   size_t mark_len;
-  bool is_taker;     /* stream->taker is this one */
+  bool is_taker; /* stream->taker is this one */
 } reading;
 
 typedef struct writing {
@@ -87,7 +87,8 @@ static ed_verdict cancel_write (ed_op *op) {
 }
 
 static void describe (const ed_op *op, char *text, size_t room) {
-  const ed_stream *stream = ((const writing *)op)->stream; /* the same place in 'reading' */
+  const ed_stream *stream =
+    ((const writing *)op)->stream; /* the same place in 'reading' */
   snprintf(text, room, "%s", stream->target != NULL ? stream->target : "");
 }
 
@@ -136,8 +137,8 @@ static int finish_exactly (lua_State *L, ed_op *op) {
 /* Is the delimiter at 'seen'? */
 static bool has_mark (const reading *r) {
   const ed_buf *in = &r->stream->in;
-  return r->seen + r->mark_len <= in->size &&
-         memcmp(ed_buf_bytes(in) + r->seen, r->mark, r->mark_len) == 0;
+  return r->seen + r->mark_len <= in->size
+    && memcmp(ed_buf_bytes(in) + r->seen, r->mark, r->mark_len) == 0;
 }
 
 static int finish_until (lua_State *L, ed_op *op) {
@@ -166,12 +167,11 @@ static int finish_all (lua_State *L, ed_op *op) {
   return push_bytes(L, stream, stream->in.size);
 }
 
-#define READ_TYPE(text, how)                                                       \
-  {.name = text,                                                                    \
-    .finish = how,                                                                  \
-    .cancel = cancel_read,                                                          \
-    .drop = drop_read,                                                              \
-    .describe = describe}
+#define READ_TYPE(text, how) \
+  { \
+    .name = text, .finish = how, .cancel = cancel_read, .drop = drop_read, \
+    .describe = describe \
+  }
 
 static const ed_optype some_type = READ_TYPE("read", finish_some);
 static const ed_optype exactly_type = READ_TYPE("read_exactly", finish_exactly);
@@ -180,12 +180,18 @@ static const ed_optype line_type = READ_TYPE("lines", finish_line);
 static const ed_optype all_type = READ_TYPE("read_all", finish_all);
 
 static const ed_optype write_type = {
-  .name = "write", .finish = ed_finish_true, .cancel = cancel_write, .drop = ed_drop_plain,
+  .name = "write",
+  .finish = ed_finish_true,
+  .cancel = cancel_write,
+  .drop = ed_drop_plain,
   .describe = describe,
 };
 
 static const ed_optype shutdown_type = {
-  .name = "shutdown", .finish = ed_finish_true, .cancel = cancel_write, .drop = ed_drop_plain,
+  .name = "shutdown",
+  .finish = ed_finish_true,
+  .cancel = cancel_write,
+  .drop = ed_drop_plain,
   .describe = describe,
 };
 
@@ -198,13 +204,15 @@ ed_stream *ed_stream_check (lua_State *L, int arg) {
 }
 
 void ed_stream_box (lua_State *L, ed_stream *stream) {
-  stream_box *box = ed_class_push(L, stream->handle.loop, ED_CLASS_STREAM, sizeof *box, 0);
+  stream_box *box = ed_class_push(
+    L, stream->handle.loop, ED_CLASS_STREAM, sizeof *box, 0);
   box->stream = stream;
 }
 
 /* ---- reading ---- */
 
-static reading *new_read (lua_State *L, const ed_optype *type, ed_stream *stream, size_t n) {
+static reading *new_read (
+  lua_State *L, const ed_optype *type, ed_stream *stream, size_t n) {
   reading *r = ed_op_new(L, type, sizeof *r);
   r->stream = stream;
   r->n = n;
@@ -244,10 +252,12 @@ static int l_stream_read_exactly (lua_State *L) {
   ed_stream *stream = ed_stream_check(L, 1);
   lua_Integer n = luaL_checkinteger(L, 2);
   luaL_argcheck(L, n >= 0, 2, "must not be negative");
-  return await_read(L, new_read(L, &exactly_type, stream, (size_t)n), want_exactly, (size_t)n);
+  return await_read(
+    L, new_read(L, &exactly_type, stream, (size_t)n), want_exactly, (size_t)n);
 }
 
-static int read_mark (lua_State *L, const ed_optype *type, ed_stream *stream, size_t max) {
+static int read_mark (
+  lua_State *L, const ed_optype *type, ed_stream *stream, size_t max) {
   reading *r = new_read(L, type, stream, max);
   r->mark = lua_tolstring(L, 2, &r->mark_len);
   return await_read(L, r, want_mark, max);
@@ -262,7 +272,7 @@ static int l_stream_read_until (lua_State *L) {
   ed_stream *stream = ed_stream_check(L, 1);
   size_t max = check_size(L, 3, UNTIL_MAX);
   luaL_argcheck(L, lua_type(L, 2) == LUA_TSTRING && lua_rawlen(L, 2) > 0, 2,
-                "a string that is not empty expected");
+    "a string that is not empty expected");
   return read_mark(L, &until_type, stream, max);
 }
 
@@ -371,7 +381,8 @@ static int l_stream_gc (lua_State *L) {
   ed_loop *loop = ed_loop_opt(L);
   stream_box *box = loop != NULL ? ed_class_test(L, loop, 1, ED_CLASS_STREAM) : NULL;
   if (box == NULL || box->stream == NULL) return 0;
-  if (box->stream->taker != NULL) leave_stream(box->stream->taker); /* its 'finish' had raised */
+  if (box->stream->taker != NULL)
+    leave_stream(box->stream->taker); /* its 'finish' had raised */
   ed_handle_unbox(&box->stream->handle);
   box->stream = NULL;
   return 0;
@@ -394,8 +405,8 @@ static int l_stream_is_idle (lua_State *L) {
 
 typedef struct asking {
   const char *op;
-  int (*tcp) (const uv_tcp_t *, struct sockaddr *, int *);
-  int (*pipe) (const uv_pipe_t *, char *, size_t *);
+  int (*tcp)(const uv_tcp_t *, struct sockaddr *, int *);
+  int (*pipe)(const uv_pipe_t *, char *, size_t *);
 } asking;
 
 static int push_address (lua_State *L, ed_stream *stream, const asking *ask) {
@@ -444,7 +455,7 @@ static int l_stream_sockname (lua_State *L) {
 static int l_stream_tostring (lua_State *L) {
   ed_stream *stream = ed_stream_check(L, 1);
   lua_pushfstring(L, "eddy.Stream %s%s", stream->target != NULL ? stream->target : "",
-                  ed_stream_is_closed(stream) ? " (closed)" : "");
+    ed_stream_is_closed(stream) ? " (closed)" : "");
   return 1;
 }
 

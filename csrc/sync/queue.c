@@ -190,7 +190,10 @@ static int l_queue (lua_State *L) {
   return 1;
 }
 
-/* Deliver the value at index 2 if that is possible now. May raise for memory, before. */
+/*
+** Deliver the value at index 2 if that is possible now; leaves something on the stack. May raise
+** for memory, before.
+*/
 static bool put_now (lua_State *L, ed_queue *q) {
   int table = lua_gettop(L) + 1;
   bool has_getter = ed_waitq_first(&q->getters) != NULL;

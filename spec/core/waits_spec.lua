@@ -167,6 +167,23 @@ function TestStateEnds:test_outside_exit_inside_close()
   lu.assertEquals(result.code, 7)
 end
 
+function TestStateEnds:test_outside_a_long_chain_of_tasks()
+  local result = process.eddy { "-e", [[
+    local eddy = require "eddy"
+    local n, closed = 0, 0
+    local function chain()
+      n = n + 1
+      local _ <close> = setmetatable({}, { __close = function() closed = closed + 1 end })
+      if n < 20000 then eddy.spawn(chain) end
+      eddy.sleep(1000)
+    end
+    eddy.spawn(chain)
+    while n < 20000 do eddy.sleep(0) end
+    local _ <close> = setmetatable({}, { __close = function() print(closed) end })
+    os.exit(0, true)]] }
+  lu.assertEquals({ result.code, result.stdout, result.stderr }, { 0, "20000\n", "" })
+end
+
 function TestStateEnds:test_outside_error_in_close()
   local result = process.eddy { "-e", [[
     local eddy = require "eddy"
