@@ -70,18 +70,18 @@ struct ed_loop {
   int luck;     /* waits that may still finish without suspending */
   uint32_t next_id;
   ed_spare *spare;
-  int highest_slot; /* of the anchor tables */
-  uint32_t nspare;  /* of at most ED_SPARES */
-  int anchors;                              /* registry references: slot -> coroutine */
-  int tasks;                                /* slot -> task */
-  int cancels;                              /* scope -> cancellation error */
-  int reasons;                              /* scope -> reason */
-  int tracebacks;                           /* task -> text, weak keys */
-  int names;                                /* task -> name, weak keys */
-  int config;                               /* the table of eddy.config */
-  const void *class[ED_CLASSES];            /* metatable pointers */
-  int metatable[ED_CLASSES];                /* and their registry references */
-  ed_link handles;                          /* ed_handle */
+  int highest_slot;              /* of the anchor tables */
+  uint32_t nspare;               /* of at most ED_SPARES */
+  int anchors;                   /* registry references: slot -> coroutine */
+  int tasks;                     /* slot -> task */
+  int cancels;                   /* scope -> cancellation error */
+  int reasons;                   /* scope -> reason */
+  int tracebacks;                /* task -> text, weak keys */
+  int names;                     /* task -> name, weak keys */
+  int config;                    /* the table of eddy.config */
+  const void *class[ED_CLASSES]; /* metatable pointers */
+  int metatable[ED_CLASSES];     /* and their registry references */
+  ed_link handles;               /* ed_handle */
   uint32_t nhandles;
   uint32_t ntasks;    /* that have not ended */
   uint32_t nops;      /* that have not been dropped */
@@ -91,10 +91,10 @@ struct ed_loop {
   uint32_t
     nwrites;   /* in libuv's write queues: SIGPIPE is held back while there are any */
   int trapped; /* the signal that cancelled the run, or 0 */
-  uint32_t progress; /* counted up by callbacks: something outside happened */
+  uint32_t progress;        /* counted up by callbacks: something outside happened */
   char *buffer[ED_BUFFERS]; /* of ED_READ_ROOM bytes, free for the next reads */
   uint32_t nbuffers;
-  void *resolver;    /* of io/dns */
+  void *resolver; /* of io/dns */
   void (*free_resolver)(ed_loop *loop);
   uint64_t clock; /* of the manual clock */
   bool is_manual;

@@ -66,8 +66,7 @@ static void push_deadlock (lua_State *L, ed_loop *loop) {
   tree = lua_tolstring(L, -1, &len);
   lua_pushlstring(L, tree, len > 0 ? len - 1 : 0); /* without the last newline */
   lua_replace(L, -2);
-  lua_pushfstring(
-    L, "nothing can ever run again; waiting are:\n%s", lua_tostring(L, -1));
+  lua_pushfstring(L, "nothing can ever run again; waiting are:\n%s", lua_tostring(L, -1));
   ed_error_push(L, "deadlock", NULL, NULL, NULL, lua_tostring(L, -1));
   lua_insert(L, -3);
   lua_pop(L, 2);

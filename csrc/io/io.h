@@ -9,7 +9,7 @@
 
 typedef struct ed_io_module {
   const char *name;
-  void (*open) (lua_State *L, int box);
+  void (*open)(lua_State *L, int box);
 } ed_io_module;
 
 extern const ed_io_module ed_io_modules[]; /* the last row has no name */
