@@ -110,3 +110,11 @@ int luaopen_eddy_core (lua_State *L) {
   open_io(L, 1);
   return 1;
 }
+
+int eddy_use_loop (lua_State *L, uv_loop_t *uv) {
+  ed_loop *loop = NULL;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &ed_box_key) == LUA_TUSERDATA)
+    loop = ((ed_box *)lua_touserdata(L, -1))->loop;
+  lua_pop(L, 1);
+  return loop != NULL && uv != NULL ? ed_loop_use(loop, uv) : UV_EINVAL;
+}

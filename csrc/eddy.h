@@ -2,8 +2,8 @@
 /*
 ** eddy: structured concurrency for Lua. The only header that is installed.
 **
-** Today a host opens the module and lets a script call eddy.run; stepping the loop from a
-** host's frame and awaitable C functions are not there yet.
+** Today a host opens the module, on a loop of its own if it likes, and lets a script call
+** eddy.run; stepping the loop from a host's frame and awaitable C functions are not there yet.
 */
 #ifndef EDDY_H
 #define EDDY_H
@@ -24,6 +24,16 @@ extern "C" {
 
 /* The C half of the library, module "eddy.core". For package.preload or luaL_requiref. */
 EDDY_API int luaopen_eddy_core (lua_State *L);
+
+/*
+** Let the runtime of L use the host's loop instead of one of its own. To be called on the thread
+** of L, after "eddy.core" was opened and before the first eddy.run; the loop must outlive L.
+** While eddy.run is on it turns that loop, so the host's own handles are served too; lua_close
+** takes our handles out and leaves the loop otherwise alone.
+** Returns 0, or a libuv error code: UV_EINVAL without a runtime in L, UV_EBUSY after a run.
+*/
+struct uv_loop_s;
+EDDY_API int eddy_use_loop (lua_State *L, struct uv_loop_s *loop);
 
 /*
 ** Put eddy and its modules into package.preload of L, from the sources inside the archive, so

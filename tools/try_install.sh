@@ -54,21 +54,33 @@ use_archive() {
   cd "$root/elsewhere" || return 1
   cat > host.c <<'C'
 #include <stdio.h>
+#include <uv.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <eddy.h>
+static int ticks = 0;
+static void on_tick (uv_timer_t *timer) { ticks++; (void)timer; }
 int main (void) {
   lua_State *L = luaL_newstate();
+  uv_loop_t loop;
+  uv_timer_t timer;
   int failed;
+  uv_loop_init(&loop);
+  uv_timer_init(&loop, &timer);
+  uv_timer_start(&timer, on_tick, 1, 1);
   luaL_openlibs(L);
   eddy_preload(L);
-  failed = luaL_dostring(L, "package.path, package.cpath = '', ''\n"
-                            "local eddy = require 'eddy'\n"
-                            "assert(eddy.run(function() eddy.sleep(0) return 42 end) == 42)\n"
-                            "require 'eddy.http'");
-  if (failed) puts(lua_tostring(L, -1));
+  failed = eddy_use_loop(L, &loop) != UV_EINVAL;  /* nothing is open yet */
+  failed |= luaL_dostring(L, "package.path, package.cpath = '', '' eddy = require 'eddy'");
+  failed |= eddy_use_loop(L, &loop) != 0;
+  failed |= luaL_dostring(L, "assert(eddy.run(function() eddy.sleep(0.03) return 42 end) == 42)"
+                             "require 'eddy.http'");
+  failed |= eddy_use_loop(L, &loop) != UV_EBUSY || ticks == 0;
+  if (lua_gettop(L) > 0) puts(lua_tostring(L, -1));
   lua_close(L);
-  return failed;
+  uv_close((uv_handle_t *)&timer, NULL);
+  uv_run(&loop, UV_RUN_DEFAULT);
+  return failed || uv_loop_close(&loop) != 0;  /* eddy has left nothing in it */
 }
 C
   # It says /usr, where a packager's machine does not have it.

@@ -88,13 +88,22 @@ ed_loop *ed_loop_new (lua_State *L) {
 
 int ed_loop_start (ed_loop *loop) {
   int status;
-  if (loop->uv != NULL) return 0;
-  if ((status = uv_loop_init(&loop->own)) < 0) return status;
-  loop->uv = &loop->own;
-  loop->own.data = loop;
+  if (loop->is_started) return 0;
+  if (loop->uv == NULL) {
+    if ((status = uv_loop_init(&loop->own)) < 0) return status;
+    loop->uv = &loop->own;
+  }
   uv_timer_init(loop->uv, &loop->alarm);
+  loop->alarm.data = loop;
   loop->alarm_due = UINT64_MAX;
   loop->now = ed_loop_now(loop);
+  loop->is_started = true;
+  return 0;
+}
+
+int ed_loop_use (ed_loop *loop, uv_loop_t *uv) {
+  if (loop->is_started) return UV_EBUSY;
+  loop->uv = uv;
   return 0;
 }
 
@@ -139,7 +148,7 @@ uint64_t ed_loop_now (ed_loop *loop) {
 ** would leave the poll without an end; uv_stop makes that poll look only.
 */
 static void on_alarm (uv_timer_t *alarm) {
-  ((ed_loop *)alarm->loop->data)->alarm_due = UINT64_MAX;
+  ((ed_loop *)alarm->data)->alarm_due = UINT64_MAX;
   uv_stop(alarm->loop);
 }
 
@@ -301,7 +310,7 @@ static void let_uv_finish (ed_loop *loop) {
 
 void ed_loop_drain (lua_State *L, ed_loop *loop) {
   lua_State *before = loop->L;
-  if (loop->uv == NULL) return;
+  if (!loop->is_started) return;
   loop->L = L;
   loop->is_closing = true;
   kill_all(loop);
@@ -312,11 +321,15 @@ void ed_loop_drain (lua_State *L, ed_loop *loop) {
   loop->L = before;
 }
 
+static void on_alarm_closed (uv_handle_t *alarm) {
+  ((ed_loop *)alarm->data)->is_started = false;
+}
+
+/* A host's loop goes on without us: only our alarm leaves it. */
 static bool close_uv (ed_loop *loop) {
-  if (loop->uv != &loop->own) return true;
-  uv_close((uv_handle_t *)&loop->alarm, NULL);
-  uv_run(loop->uv, UV_RUN_NOWAIT);
-  return uv_loop_close(loop->uv) == 0;
+  uv_close((uv_handle_t *)&loop->alarm, on_alarm_closed);
+  while (loop->is_started) uv_run(loop->uv, UV_RUN_NOWAIT);
+  return loop->uv != &loop->own || uv_loop_close(&loop->own) == 0;
 }
 
 void ed_loop_close (lua_State *L, ed_box *box) {
@@ -324,7 +337,7 @@ void ed_loop_close (lua_State *L, ed_box *box) {
   if (loop == NULL) return;
   ed_loop_drain(L, loop);
   loop->is_closing = true;
-  if (loop->uv != NULL && !close_uv(loop)) loop->is_left_behind = true;
+  if (loop->is_started && !close_uv(loop)) loop->is_left_behind = true;
   box->loop = NULL;
   if (loop->is_left_behind) {
     lua_warning(

@@ -98,6 +98,7 @@ struct ed_loop {
   void (*free_resolver)(ed_loop *loop);
   uint64_t clock; /* of the manual clock */
   bool is_manual;
+  bool is_started; /* the alarm is in the uv loop */
   bool is_running;
   bool is_closing;     /* being torn down: nothing waits any more */
   bool is_left_behind; /* the pool still works for us: never freed */
@@ -132,6 +133,9 @@ uint64_t ed_loop_now (ed_loop *loop);
 
 /* Create the runtime of L and push its box; called once per state. */
 ed_loop *ed_loop_new (lua_State *L);
+
+/* Use a host's loop, which must outlive the Lua state. UV_EBUSY once a run has begun. */
+int ed_loop_use (ed_loop *loop, uv_loop_t *uv);
 
 /* Start libuv, if that has not happened. Returns 0 or a UV_E code. */
 int ed_loop_start (ed_loop *loop);
