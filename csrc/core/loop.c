@@ -227,8 +227,9 @@ static void run_uv (ed_loop *loop, uv_run_mode mode) {
 
 /* ---- the turn ---- */
 
+/* The slice is real time, also under a manual clock. */
 static void run_ready (ed_loop *loop) {
-  uint64_t end = loop->now + slice_ns;
+  uint64_t end = uv_hrtime() + slice_ns;
   for (int left = BATCH; !ed_list_is_empty(&loop->ready);) {
     ed_task *task = ED_OF(loop->ready.next, ed_task, ready);
     ed_list_remove(&task->ready);
@@ -236,8 +237,8 @@ static void run_ready (ed_loop *loop) {
     ed_task_resume(loop, task);
     if (--left > 0) continue;
     left = BATCH;
-    loop->now = uv_hrtime();
-    if (loop->now >= end) break;
+    loop->now = ed_loop_now(loop);
+    if ((loop->is_manual ? uv_hrtime() : loop->now) >= end) break;
   }
 }
 

@@ -267,6 +267,14 @@ function TestTime:test_s076_an_hour_of_sleeps()
   lu.assertTrue(os.clock() - began < 1)
 end
 
+function TestTime:test_timers_fire_while_others_are_always_ready()
+  local stop = false
+  eddy.sleep(3600)   -- the manual clock is far ahead of the real one
+  eddy.spawn(function() while not stop do eddy.sleep(0) end end)
+  lu.assertTrue(eddy.within(1, eddy.sleep, 0))
+  stop = true
+end
+
 function TestTime:test_sleep_until()
   local t = eddy.now() + 5
   eddy.sleep_until(t)

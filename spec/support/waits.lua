@@ -7,6 +7,7 @@
 --   close(env)              closes what is waited on; the wait then returns nil and an error
 --   code                    of that error (default "closed")
 --   is_immediate            `finish` completes the wait at once (not by way of the system)
+--   is_alone                only one task may wait at a time
 -- `waits.class(lu, description)` makes a test class of them. What a cancelled wait would have taken
 -- must be there for the next one: that is asked after each cancel.
 
@@ -74,7 +75,7 @@ local function add_common(class, lu, how)
   function class:test_cancelled_first_then_finished_in_one_turn()
     local env <close> = how.setup()
     local task = start(how, env)
-    local next_one = how.is_alone and nil or start(how, env)
+    local next_one = not how.is_alone and start(how, env)
     task:cancel()
     how.finish(env)
     assert_cancelled(lu, task)
