@@ -9,6 +9,7 @@
 */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/class.h"
 #include "core/error.h"
@@ -214,10 +215,22 @@ static void interleave (connecting *c, const struct addrinfo *found) {
 
 static const ed_optype resolve_type;
 
+/* "localhost" means this machine also where no file or server says so (RFC 6761, 6.3). */
+static bool is_localhost (const connecting *c) {
+  return strncasecmp(c->target, "localhost:", 10) == 0;
+}
+
+static void use_loopback (connecting *c) {
+  ed_addr_parse("::1", c->port, &c->address[0]);
+  ed_addr_parse("127.0.0.1", c->port, &c->address[1]);
+  c->count = 2;
+}
+
 static void on_resolved (ed_resolving *who, int status, const struct addrinfo *found) {
   connecting *c = ED_OF(who, connecting, resolving);
   if (status == 0) interleave(c, found);
-  if (status == 0 && c->count > 0) {
+  if (c->count == 0 && is_localhost(c)) use_loopback(c);
+  if (c->count > 0) {
     start_next(c);
     return;
   }
