@@ -17,7 +17,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/block.h"
 #include "core/handle.h"
@@ -205,12 +204,14 @@ ed_pipe_guard ed_pipe_guard_begin (void) {
 }
 
 void ed_pipe_guard_end (ed_pipe_guard guard) {
-  static const struct timespec no_time = {0, 0};
-  sigset_t pipe_only;
+  sigset_t pending, pipe_only;
+  int number;
   if (!guard.is_on) return;
   sigemptyset(&pipe_only);
   sigaddset(&pipe_only, SIGPIPE);
-  while (sigtimedwait(&pipe_only, NULL, &no_time) == SIGPIPE) {}
+  sigpending(&pending);
+  if (sigismember(&pending, SIGPIPE))
+    sigwait(&pipe_only, &number); /* ours: take it away */
   pthread_sigmask(SIG_UNBLOCK, &pipe_only, NULL);
 }
 
