@@ -155,12 +155,24 @@ static int first_result (const ed_block *block) {
   return block->verb == ED_BLOCK_WITHIN ? 1 : 2;
 }
 
+/*
+** Wait for all children, first for those of groups that the body left open inside: these are
+** cancelled, and their end is nobody's failure.
+*/
 static int joined_k (lua_State *L, int status, lua_KContext ctx) {
   ed_block *block = (ed_block *)ctx;
+  ed_scope *scope = &block->scope;
+  ed_task *host = scope->host;
   (void)status;
-  if (block->scope.live > 0)
-    return ed_task_join_children(L, &block->scope, ctx, joined_k);
-  return leave(L, block, first_result(block));
+  while (host->scope != scope) {
+    ed_scope_cancel(host->scope, ED_BY_END);
+    if (host->scope->live > 0)
+      return ed_task_join_children(L, host->scope, ctx, joined_k);
+    ed_block_discard(L, (ed_block *)host->scope);
+  }
+  if (scope->live == 0) return leave(L, block, first_result(block));
+  block->has_joined = true;
+  return ed_task_join_children(L, scope, ctx, joined_k);
 }
 
 static int body_k (lua_State *L, int status, lua_KContext ctx) {
@@ -171,25 +183,7 @@ static int body_k (lua_State *L, int status, lua_KContext ctx) {
   if (block->has_failed && scope->live > 0
     && ed_cancel_owner(L, scope->host->loop, scope, -1) == NULL)
     ed_scope_cancel(scope, ED_BY_FAILURE);
-  if (scope->host->scope != scope) ed_block_abandon_inner(L, scope);
-  block->has_joined = scope->live > 0;
   return joined_k(L, LUA_OK, ctx);
-}
-
-void ed_block_abandon_inner (lua_State *L, ed_scope *scope) {
-  while (scope->host->scope != scope) {
-    ed_scope *inner = scope->host->scope;
-    ed_scope_cancel(inner, ED_BY_END);
-    while (
-      !ed_list_is_empty(&inner->children)) { /* the block around takes the children */
-      ed_link *link = ed_list_shift(&inner->children);
-      ed_task *child = ED_OF(link, ed_task, sibling);
-      ed_list_append(&scope->children, link);
-      child->root.parent = scope;
-      if (!ed_task_has_ended(child)) scope->live++;
-    }
-    ed_block_discard(L, (ed_block *)inner);
-  }
 }
 
 /* Run the function below 'nargs' arguments in 'block'. */

@@ -54,9 +54,6 @@ void ed_block_close (lua_State *L, ed_block *block);
 /* The innermost block goes, whatever state it is in (kill of its task). No Lua but forgetting. */
 void ed_block_discard (lua_State *L, ed_block *block);
 
-/* Blocks left open inside 'scope' end; their children are cancelled and become its own. */
-void ed_block_abandon_inner (lua_State *L, ed_scope *scope);
-
 /* The timer of a block's scope has fired. */
 void ed_block_fire (ed_block *block);
 

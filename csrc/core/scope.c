@@ -47,7 +47,7 @@ void ed_scope_pop (ed_scope *scope) {
   scope->is_closed = true;
   scope->parent->inner = NULL;
   scope->host->scope = scope->parent;
-  scope->host->swallowed = 0;
+  if (scope->cause == scope) scope->host->swallowed = 0; /* its cancellation ends here */
 }
 
 static ed_scope *root_of_child (ed_link *link) {
@@ -101,7 +101,15 @@ static void spread_to_members (ed_scope *group) {
     spread(root_of_child(at), group);
 }
 
+/* A member of a cancelled <close> group has failed: now the body is interrupted as well. */
+static void widen (ed_scope *group) {
+  group->why = ED_BY_FAILURE;
+  if (group->cause == NULL) spread(group, group);
+}
+
 bool ed_scope_cancel (ed_scope *scope, ed_why why) {
+  if (scope->kind == ED_SCOPE_GROUP && scope->why == ED_BY_USER && why == ED_BY_FAILURE)
+    widen(scope);
   if (scope->why != ED_NOT_CANCELLED) return false;
   scope->why = (uint8_t)why;
   if (scope->cause != NULL)

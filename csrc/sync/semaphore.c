@@ -183,7 +183,9 @@ static bool release_permit (ed_permit *permit) {
   ed_semaphore *s = permit->semaphore;
   if (s == NULL) return false;
   permit->semaphore = NULL;
-  give(s, permit->count);
+  if (permit->count > s->max - s->value) permit->count = s->max - s->value;
+  give(
+    s, permit->count); /* never above the maximum, also after a 'release' in its stead */
   return true;
 }
 

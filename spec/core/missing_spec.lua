@@ -1,0 +1,68 @@
+-- SPDX-License-Identifier: MIT
+-- Every name of the contract's kernel and synchronisation is there or says by name that it is not yet.
+local lu = ...
+local eddy = require "eddy"
+
+local NAMES = {
+  "run", "spawn", "spawn_with", "background", "current", "sleep", "sleep_until", "now", "every", "group", "gather",
+  "settle", "race", "any", "as_completed", "map", "each", "timeout", "within", "shield", "deadline", "remaining",
+  "cancelled", "defer", "pcall", "is", "error", "future", "await", "gen", "coroutine", "require", "atomic", "var",
+  "config", "stats", "dump", "semaphore", "lock", "event", "condition", "barrier", "queue", "select", "ratelimit",
+  "pool", "offload", "offload_map",
+}
+
+local HERE = {
+  "run", "spawn", "spawn_with", "background", "current", "sleep", "sleep_until", "now", "group", "gather", "settle",
+  "race", "any", "timeout", "within", "shield", "deadline", "remaining", "cancelled", "pcall", "is", "error",
+  "config", "stats", "dump", "semaphore", "event", "queue",
+}
+
+local TestNames = {}
+
+function TestNames:test_outside_each_name_is_there_or_says_so()
+  for _, name in ipairs(NAMES) do
+    local ok, value = pcall(function() return eddy[name] end)
+    if ok then
+      lu.assertTrue(type(value) == "function" or type(value) == "table", name)
+    else
+      lu.assertStrMatches(value, ".-missing_spec%.lua:%d+: not yet: eddy%." .. name)
+    end
+  end
+end
+
+function TestNames:test_outside_what_exists_is_no_stub()
+  for _, name in ipairs(HERE) do lu.assertEquals({ name, type(eddy[name]) }, { name, "function" }) end
+end
+
+function TestNames:test_outside_other_names_are_nil()
+  for _, name in ipairs { "open", "poll", "scope", "import", "worker", "async" } do lu.assertNil(eddy[name]) end
+end
+
+function TestNames:test_spawn_with_options()
+  for _, name in ipairs { "slice", "cpu", "memory" } do
+    lu.assertErrorMsgContains("not yet: spawn_with option '" .. name .. "'", eddy.spawn_with, { [name] = 1 }, print)
+    eddy.group(function(group)
+      lu.assertErrorMsgContains("option '" .. name .. "'", group.spawn_with, group, { [name] = 1 }, print)
+    end)
+  end
+end
+
+function TestNames:test_outside_config_options()
+  for _, name in ipairs { "slice", "seed", "warn_blocking", "coroutine", "workers", "worker_init" } do
+    lu.assertErrorMsgContains("not yet: config option '" .. name .. "'", eddy.config, { [name] = 1 })
+    eddy.config { [name] = false }
+  end
+end
+
+function TestNames:test_queue_orders()
+  for _, order in ipairs { "lifo", "priority" } do
+    lu.assertErrorMsgContains("not yet: queue order '" .. order .. "'", eddy.queue, 1, { order = order })
+  end
+  lu.assertEquals(eddy.queue(1, { order = "fifo" }):size(), 0)
+end
+
+function TestNames:test_group_start()
+  eddy.group(function(group) lu.assertErrorMsgContains("not yet: group:start", group.start, group, print) end)
+end
+
+return { TestNames = TestNames }
