@@ -348,6 +348,8 @@ static int l_group_close (lua_State *L) {
   ed_task *task = ed_loop_of(L)->current;
   lua_settop(L, 2);
   if (block == NULL || task == NULL || task->is_killed) return 0;
+  if (block->scope.live > 0)
+    ed_task_current(L); /* raises where we could not wait for them */
   if (task->scope != &block->scope)
     return luaL_error(
       L, "group closed out of order: another block is still open inside it");

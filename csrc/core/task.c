@@ -399,8 +399,9 @@ static void begin_kill (ed_task *task) {
   ed_op_abandon(task);
 }
 
+/* The newest first, so that what several had in hand goes back in its old order. */
 static ed_task *live_child_of (ed_scope *scope) {
-  for (ed_link *at = scope->children.next; at != &scope->children; at = at->next) {
+  for (ed_link *at = scope->children.prev; at != &scope->children; at = at->prev) {
     ed_task *child = ED_OF(at, ed_task, sibling);
     if (!ed_task_has_ended(child) && !child->is_killed) return child;
   }

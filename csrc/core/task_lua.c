@@ -39,8 +39,12 @@ static int push_join (lua_State *L, ed_task *task) {
   return 1 + ed_task_push_results(L, 1, task);
 }
 
+/* What is raised leaves no operation behind. */
 static int finish_await (lua_State *L, ed_op *op) {
-  return push_await(L, ((joining *)op)->task);
+  ed_task *task = ((joining *)op)->task;
+  if (task->state == ED_TASK_DONE) return push_await(L, task);
+  ed_op_abandon(op->task);
+  return push_await(L, task);
 }
 
 static int finish_join (lua_State *L, ed_op *op) {

@@ -233,7 +233,9 @@ static int finish_gather (lua_State *L, ed_op *op) {
   bool fails = push_error(L, g, g->block->scope.cause);
   int n = fails ? 1 : push_results(L, g);
   ed_block_close(L, g->block);
-  return fails ? lua_error(L) : n;
+  if (!fails) return n;
+  ed_op_abandon(op->task); /* what is raised leaves no operation behind */
+  return lua_error(L);
 }
 
 static const ed_optype gather_types[] = {
@@ -317,6 +319,16 @@ static uint32_t check_members (lua_State *L, ed_loop *loop, bool is_list) {
   return (uint32_t)n;
 }
 
+/* The script may change its list while we wait; tasks in it are looked up again at the end. */
+static void copy_list (lua_State *L, uint32_t n) {
+  lua_createtable(L, (int)n, 0);
+  for (uint32_t i = 1; i <= n; i++) {
+    lua_geti(L, 1, i);
+    lua_rawseti(L, -2, i);
+  }
+  lua_replace(L, 1);
+}
+
 static int start_all (
   lua_State *L, ed_task *task, gather_mode mode, uint32_t n, bool is_list) {
   gathering *g = new_gathering(L, task, mode, n);
@@ -335,6 +347,8 @@ static int run_members (lua_State *L, gather_mode mode) {
   bool is_list = lua_istable(L, 1);
   uint32_t n;
   if (mode != GATHER_ALL || is_list) luaL_checktype(L, 1, LUA_TTABLE), lua_settop(L, 1);
+  n = is_list ? (uint32_t)luaL_len(L, 1) : 0;
+  if (is_list) copy_list(L, n);
   n = check_members(L, loop, is_list);
   if (n == 0 && mode >= GATHER_RACE) return luaL_argerror(L, 1, "no members");
   return start_all(L, ed_checkpoint(L), mode, n, is_list);

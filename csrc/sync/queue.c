@@ -273,6 +273,17 @@ static bool get_now (lua_State *L, ed_queue *q) {
   return true;
 }
 
+/* The item is there, but others have waited long enough: it is in hand meanwhile. */
+static void take_and_yield (lua_State *L, ed_queue *q, transfer *t) {
+  lua_getiuservalue(L, 1, ITEMS);
+  reserve(L, q, 2); /* a place to put it back to */
+  lua_settop(L, 1);
+  get_now(L, q);
+  t->has_item = true;
+  q->handed++;
+  ed_op_done(&t->waiter.op, 0);
+}
+
 static int get_closed (lua_State *L) {
   return ed_error_fail(L, "closed", NULL, "queue:get", NULL, "the queue is closed");
 }
@@ -285,12 +296,14 @@ static int get_closed (lua_State *L) {
 static int l_queue_get (lua_State *L) {
   ed_queue *q = check_queue(L);
   ed_task *task = ed_checkpoint(L);
+  bool has_item = q->size > 0 || ed_waitq_first(&q->putters) != NULL;
   transfer *t;
   lua_settop(L, 1);
-  if (get_now(L, q)) return ed_spend(task->loop) ? 1 : ed_yield_with(L, task, 1);
-  if (q->is_closed) return get_closed(L);
+  if (has_item && ed_spend(task->loop)) return get_now(L, q);
+  if (!has_item && q->is_closed) return get_closed(L);
   t = new_transfer(L, task, q, &get_type);
-  ed_waitq_join(&q->getters, &t->waiter);
+  if (has_item) take_and_yield(L, q, t);
+  else ed_waitq_join(&q->getters, &t->waiter);
   return ed_await(L, &t->waiter.op, 0);
 }
 

@@ -90,7 +90,10 @@ local function kill_with_items_in_hand(at, items)
   end)
   doomed = eddy.spawn(function()
     for _ = 1, items do
-      eddy.spawn(function() eddy.shield(math.huge, function() got[#got + 1] = queue:get() end) end)
+      eddy.spawn(function()
+        local item = eddy.shield(math.huge, queue.get, queue)
+        got[#got + 1] = item
+      end)
     end
     while true do n = n + 1 pcall(eddy.sleep, 1) end
   end)
