@@ -49,6 +49,7 @@ static int new_table_ref (lua_State *L, const char *mode) {
 
 static void init_lists (ed_loop *loop) {
   ed_list_init(&loop->ready);
+  ed_list_init(&loop->sweep);
   ed_list_init(&loop->handles);
   ed_scope_push(&loop->top, NULL, NULL, ED_SCOPE_TOP);
 }

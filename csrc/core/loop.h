@@ -62,7 +62,9 @@ struct ed_loop {
   uint64_t alarm_due;
   ed_mem mem;
   ed_heap timers;
-  uint64_t now; /* ns, of the last look at the clock */
+  uint64_t now;  /* ns, of the last look at the clock */
+  ed_link sweep; /* gathers whose members are to be cancelled (sync/gather) */
+  bool is_sweeping;
   ed_link ready;
   ed_task *current;
   ed_task *root;

@@ -89,11 +89,12 @@ static void root_ended (ed_watch *watch, ed_task *task) { (void)watch, (void)tas
 static bool run_root (lua_State *L, ed_loop *loop) {
   bool deadlocked = false;
   while (!ed_task_has_ended(loop->root)) {
-    if (ed_loop_is_stuck(loop)) {
+    bool is_stuck = ed_loop_is_stuck(loop);
+    if (is_stuck) {
       break_deadlock(L, loop, !deadlocked);
       deadlocked = true;
     }
-    ed_loop_turn(loop, true);
+    ed_loop_turn(loop, !is_stuck); /* a shield may have kept the cancel out: look again */
   }
   return deadlocked;
 }

@@ -35,6 +35,7 @@ typedef struct member {
 struct gathering {
   ed_op op; /* first */
   ed_block *block;
+  ed_link sweep; /* in loop->sweep while its members are to be cancelled */
   uint32_t n, left, ended;
   uint32_t winner; /* race, any: index + 1 */
   uint8_t mode;
@@ -47,10 +48,26 @@ struct gathering {
 
 static size_t size_for (uint32_t n) { return sizeof(gathering) + n * sizeof(member); }
 
-static void cancel_foreign (gathering *g) {
+static void cancel_rows (gathering *g) {
   for (uint32_t i = 0; i < g->n; i++)
     if (!g->row[i].is_own && g->row[i].task != NULL && g->row[i].order == 0)
       ed_task_cancel(g->row[i].task, ED_BY_END);
+}
+
+/*
+** A task that is cancelled here may itself gather tasks, and so on, in a chain as long as
+** memory: whoever comes first works off the others instead of each calling the next.
+*/
+static void cancel_foreign (gathering *g) {
+  ed_loop *loop = g->op.loop;
+  ed_link *link;
+  ed_list_remove(&g->sweep);
+  ed_list_append(&loop->sweep, &g->sweep);
+  if (loop->is_sweeping) return;
+  loop->is_sweeping = true;
+  while ((link = ed_list_shift(&loop->sweep)) != NULL)
+    cancel_rows(ED_OF(link, gathering, sweep));
+  loop->is_sweeping = false;
 }
 
 static void stop_rest (gathering *g) {
@@ -96,6 +113,7 @@ static ed_verdict cancel_gather (ed_op *op) {
 
 static void drop_gather (ed_op *op) {
   gathering *g = (gathering *)op;
+  ed_list_remove(&g->sweep);
   for (uint32_t i = 0; i < g->n; i++) {
     member *m = &g->row[i];
     if (m->task == NULL) continue;
@@ -268,6 +286,7 @@ static gathering *new_gathering (
   gathering *g = ed_mem_new(&task->loop->mem, size_for(n));
   if (g == NULL) luaL_error(L, "not enough memory");
   memset(g, 0, size_for(n));
+  ed_list_init(&g->sweep);
   g->mode = (uint8_t)mode;
   g->n = g->left = n;
   ed_op_adopt(task->loop, task, &gather_types[mode], &g->op);

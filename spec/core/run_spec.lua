@@ -55,6 +55,25 @@ function TestRun:test_outside_deadlock_that_waits_again()
   lu.assertTrue(eddy.is(err, "deadlock"))
 end
 
+function TestRun:test_outside_deadlock_behind_a_shield()
+  local ok, err = pcall(eddy.run, function()
+    local event = eddy.event()
+    eddy.shield(math.huge, event.wait, event)
+  end)
+  lu.assertFalse(ok)
+  lu.assertTrue(eddy.is(err, "deadlock"))
+end
+
+function TestRun:test_outside_deadlock_of_two_that_gather_each_other()
+  local ok, err = pcall(eddy.run, function()
+    local a, b
+    a = eddy.spawn(function() eddy.gather(b) end)
+    b = eddy.spawn(function() eddy.gather(a) end)
+  end)
+  lu.assertFalse(ok)
+  lu.assertTrue(eddy.is(err, "deadlock"))
+end
+
 local TestBackground = {}
 
 function TestBackground:test_outside_reported_once_and_cancelled_at_the_end()

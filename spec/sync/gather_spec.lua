@@ -129,4 +129,15 @@ function TestGather:test_many_failures_are_linear()
   lu.assertEquals({ err.errors[1], err.errors[2], err.errors[3001] }, { "first", 1, 3000 })
 end
 
+function TestGather:test_a_long_chain_is_cancelled()
+  local task = eddy.background(eddy.sleep, 1000)
+  for _ = 1, 20000 do
+    local last = task
+    task = eddy.background(function() return eddy.gather(last) end)
+  end
+  eddy.sleep(0)
+  task:cancel()
+  lu.assertFalse((task:join()))
+end
+
 return { TestGather = TestGather }
