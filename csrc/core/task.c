@@ -86,6 +86,7 @@ static void keep_spare (ed_task *task) {
   lua_State *co = task->co;
   ed_spare spare = {co, task->is_seen ? NULL : task, task->slot};
   lua_settop(co, 0);
+  lua_sethook(co, NULL, 0, 0); /* of this task, not of the next one */
   if (task->is_seen) {
     lua_pushboolean(co, 0);
     store_task(co, loop, task->slot);

@@ -92,7 +92,8 @@ static void note_end (member *m) {
   gathering *g = m->all;
   m->order = ++g->ended;
   g->left--;
-  if (is_swept_away(g, m->task)) return;
+  if (g->op.task == NULL || is_swept_away(g, m->task))
+    return; /* killed: its block is gone */
   if (g->is_stopping || g->winner != 0 || !is_decided_by(g, m->task)) return;
   g->winner = (uint32_t)(m - g->row) + 1;
   if (g->left > 0) stop_rest(g);
