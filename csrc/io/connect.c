@@ -18,7 +18,7 @@
 #include "io/net.h"
 #include "io/stream.h"
 
-enum { MAX_ADDRESSES = 16, STAGGER_MS = 250, MAX_TARGET = 280 };
+enum { MAX_ADDRESSES = 16, STAGGER_MS = 250, RETRY_MS = 10, MAX_TARGET = 280, SCHEME = 5 };
 
 typedef struct connecting connecting;
 
@@ -50,6 +50,7 @@ struct connecting {
   unsigned count, next; /* addresses: known, begun */
   unsigned nfailed;
   int port;
+  bool is_unix; /* one path, no addresses */
   bool is_over;
   char target[MAX_TARGET];
   struct sockaddr_storage address[MAX_ADDRESSES];
@@ -57,6 +58,7 @@ struct connecting {
 };
 
 static void start_next (connecting *c);
+static void start_path (connecting *c);
 
 /* ---- the stagger timer ---- */
 
@@ -65,9 +67,10 @@ static void drop_stagger (ed_handle *handle) {
 }
 
 static void on_stagger (uv_timer_t *uv) {
-  stagger *timer = uv->data;
-  if (timer->race != NULL && timer->race->next < timer->race->count)
-    start_next(timer->race);
+  connecting *c = ((stagger *)uv->data)->race;
+  if (c == NULL) return;
+  if (c->is_unix) start_path(c);
+  else if (c->next < c->count) start_next(c);
 }
 
 static stagger *new_stagger (ed_loop *loop, connecting *c) {
@@ -80,13 +83,21 @@ static stagger *new_stagger (ed_loop *loop, connecting *c) {
   return timer;
 }
 
+static bool set_timer (connecting *c, uint64_t ms) {
+  if (c->timer == NULL) c->timer = new_stagger(c->op.loop, c);
+  if (c->timer == NULL) return false;
+  uv_update_time(c->op.loop->uv);
+  return uv_timer_start(&c->timer->handle.uv.timer, on_stagger, ms, 0) == 0;
+}
+
 /* Without memory for a timer the attempts still follow each other's failures. */
 static void arm_stagger (connecting *c) {
-  if (c->next >= c->count) return;
-  if (c->timer == NULL) c->timer = new_stagger(c->op.loop, c);
-  if (c->timer == NULL) return;
-  uv_update_time(c->op.loop->uv);
-  uv_timer_start(&c->timer->handle.uv.timer, on_stagger, STAGGER_MS, 0);
+  if (c->next < c->count) set_timer(c, STAGGER_MS);
+}
+
+/* A full backlog makes TCP wait; a Unix socket says EAGAIN, and so we wait here. */
+static bool is_retried (connecting *c, int status) {
+  return status == UV_EAGAIN && c->is_unix && set_timer(c, RETRY_MS);
 }
 
 /* ---- the race ---- */
@@ -133,7 +144,7 @@ static void on_connect (uv_connect_t *req, int status) {
   if (c == NULL) return; /* closed already */
   if (status < 0) {
     ed_handle_unbox(&stream->handle);
-    lose(c, address, status);
+    if (!is_retried(c, status)) lose(c, address, status);
     return;
   }
   c->winner = stream;
@@ -181,6 +192,19 @@ static void start_next (connecting *c) {
     ed_mem_free(&loop->mem, a, sizeof *a);
   }
   lose(c, c->next - 1, status);
+}
+
+static void start_path (connecting *c) {
+  attempt *a = new_attempt(c);
+  ed_handle *handle;
+  if (a == NULL) {
+    lose(c, 0, UV_ENOMEM);
+    return;
+  }
+  handle = &a->stream->handle;
+  uv_pipe_init(c->op.loop->uv, &handle->uv.pipe, 0);
+  ed_handle_opened(handle);
+  uv_pipe_connect(&a->req, &handle->uv.pipe, c->target + SCHEME, on_connect);
 }
 
 /* ---- addresses ---- */
@@ -345,19 +369,16 @@ int ed_l_connect (lua_State *L) {
 
 /*
 ** net.connect_unix(path) --> Stream | nil, err
-** Awaits. Cancelling closes what was begun.
+** Awaits, also while the listener's backlog is full. Cancelling closes what was begun.
 */
 int ed_l_connect_unix (lua_State *L) {
   size_t len;
   const char *path = luaL_checklstring(L, 1, &len);
   connecting *c = new_connecting(L);
-  attempt *a;
+  c->is_unix = true;
   snprintf(c->target, sizeof c->target, "unix:%s", path);
   if (strlen(path) != len) return ed_await(L, &c->op, UV_EINVAL);
   if (len > ED_UNIX_MAX) return ed_await(L, &c->op, UV_ENAMETOOLONG);
-  if ((a = new_attempt(c)) == NULL) return ed_await(L, &c->op, UV_ENOMEM);
-  uv_pipe_init(c->op.loop->uv, &a->stream->handle.uv.pipe, 0);
-  ed_handle_opened(&a->stream->handle);
-  uv_pipe_connect(&a->req, &a->stream->handle.uv.pipe, path, on_connect);
+  start_path(c);
   return ed_await(L, &c->op, 0);
 }

@@ -68,14 +68,18 @@ static void remove_path (const ed_listener *l) {
   if (now.st_ino == l->ino && now.st_dev == l->dev) unlink(l->target + SCHEME);
 }
 
-static void close_listener (ed_handle *handle) {
-  ed_listener *l = (ed_listener *)handle;
+static void answer_all (ed_listener *l, int status) {
   accepting *a;
-  remove_path(l);
   while ((a = first_waiter(l)) != NULL) {
     ed_list_remove(&a->link);
-    ed_op_complete(&a->op, UV_ECANCELED);
+    ed_op_complete(&a->op, status);
   }
+}
+
+static void close_listener (ed_handle *handle) {
+  ed_listener *l = (ed_listener *)handle;
+  remove_path(l);
+  answer_all(l, UV_ECANCELED);
 }
 
 static int init_stream (ed_listener *l, ed_stream *stream) {
@@ -114,6 +118,7 @@ static void on_connection (uv_stream_t *uv, int status) {
   ed_list_remove(&a->link);
   if (status == 0) status = take_connection(l, &a->got);
   ed_op_complete(&a->op, status);
+  if (l->has_pending) answer_all(l, status); /* short of memory: the next accept tries */
 }
 
 static ed_verdict cancel_accept (ed_op *op) {
@@ -294,6 +299,7 @@ int ed_l_listen (lua_State *L) {
   struct sockaddr_storage addr;
   ed_listener *l;
   int status = UV_EINVAL;
+  luaL_argcheck(L, strlen(host) == lua_rawlen(L, 1), 1, "not an address");
   luaL_argcheck(L, port >= 0 && port < 65536, 2, "not a port");
   ed_loop_uv(L);
   l = push_listener(L);

@@ -26,6 +26,12 @@ typedef struct rest {
   size_t size; /* of the bytes behind this struct */
 } rest;
 
+typedef struct shutting {
+  uv_shutdown_t req;
+  ed_stream *stream;
+  ed_op *op; /* of the last one who asked */
+} shutting;
+
 /* ---- life ---- */
 
 static void drop_stream (ed_handle *handle) {
@@ -96,9 +102,22 @@ static bool keep_buffer (ed_stream *stream, size_t n, char *buffer) {
   return true;
 }
 
+/*
+** libuv takes a hang-up behind the last bytes for a clean end, also after a reset. The socket
+** knows better, and what was cut off must not look whole.
+*/
+static int end_status (ed_stream *stream) {
+  uv_os_fd_t fd;
+  char byte;
+  if (uv_fileno(&stream->handle.uv.any, &fd) < 0) return UV_EOF;
+  if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) return UV_EOF;
+  if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return UV_EOF;
+  return uv_translate_sys_error(errno);
+}
+
 static void take_bytes (ed_stream *stream, ssize_t n, char *buffer) {
   ed_loop *loop = stream->handle.loop;
-  if (n < 0) stream->ended = (int)n;
+  if (n < 0) stream->ended = n == UV_EOF ? end_status(stream) : (int)n;
   else if (keep_buffer(stream, (size_t)n, buffer)) return;
   else if (!ed_buf_append(&stream->in, &loop->mem, buffer, (size_t)n))
     stream->ended = UV_ENOMEM;
@@ -175,6 +194,15 @@ ed_verdict ed_stream_stop_read (ed_stream *stream, ed_op *op) {
 
 /* ---- writing ---- */
 
+static void begin_next_write (ed_stream *stream) {
+  ed_op *op = stream->next_writer;
+  int started;
+  if (op == NULL || stream->writer != NULL) return;
+  stream->next_writer = NULL;
+  started = ed_stream_start_write(stream, op, &stream->next, 1);
+  if (started < 0) ed_op_complete(op, started);
+}
+
 static void on_write (uv_write_t *req, int status) {
   rest *r = req->data;
   ed_stream *stream = r->stream;
@@ -183,6 +211,7 @@ static void on_write (uv_write_t *req, int status) {
   stream->handle.loop->nwrites--;
   ed_mem_free(&stream->handle.loop->mem, r, sizeof *r + r->size);
   ed_op_complete(op, status);
+  begin_next_write(stream);
 }
 
 /* How much the socket takes now: bytes, 0 when it is full, or a UV_E code. */
@@ -247,10 +276,71 @@ int ed_stream_start_write (ed_stream *stream, ed_op *op, uv_buf_t *piece, unsign
   ssize_t sent;
   if (ed_stream_is_closed(stream)) return UV_ECANCELED;
   if (stream->writer != NULL && stream->writer->task != NULL) return UV_EBUSY;
+  if (stream->next_writer != NULL) return UV_EBUSY;
   if (stream->is_shut) return UV_EPIPE;
   if ((sent = send_now(stream, piece, n)) < 0) return (int)sent;
   if ((size_t)sent < total_size(piece, n))
     return queue_rest(stream, op, piece, n, (size_t)sent);
-  ed_op_done(op, 0);
+  ed_op_complete(op, 0);
+  return 0;
+}
+
+int ed_stream_start_next_write (ed_stream *stream, ed_op *op, uv_buf_t piece) {
+  bool must_wait = stream->writer != NULL && stream->writer->task == NULL
+    && stream->next_writer == NULL && !stream->is_shut && !ed_stream_is_closed(stream);
+  if (!must_wait) return ed_stream_start_write(stream, op, &piece, 1);
+  stream->next_writer = op;
+  stream->next = piece;
+  return 0;
+}
+
+ed_verdict ed_stream_stop_write (ed_stream *stream, ed_op *op) {
+  if (stream->next_writer != op) return ED_DETACHED;
+  stream->next_writer = NULL;
+  ed_op_release(op);
+  return ED_STOPPED;
+}
+
+/* ---- the end of writing ---- */
+
+static void on_shutdown (uv_shutdown_t *req, int status) {
+  shutting *s = req->data;
+  ed_op *op = s->op;
+  s->stream->shutting = NULL;
+  ed_mem_free(&s->stream->handle.loop->mem, s, sizeof *s);
+  ed_op_complete(op, status == UV_ENOTCONN ? 0 : status);
+}
+
+static int begin_shutdown (ed_stream *stream, ed_op *op) {
+  shutting *s = ed_loop_calloc(stream->handle.loop, sizeof *s);
+  int status;
+  if (s == NULL) return UV_ENOMEM;
+  s->req.data = s;
+  s->stream = stream;
+  s->op = op;
+  status = uv_shutdown(&s->req, &stream->handle.uv.stream, on_shutdown);
+  if (status < 0) {
+    ed_mem_free(&stream->handle.loop->mem, s, sizeof *s);
+    return status;
+  }
+  stream->is_shut = true;
+  stream->shutting = s;
+  return 0;
+}
+
+/* Wait for a shutdown whose waiter has left. */
+static int join_shutdown (shutting *s, ed_op *op) {
+  if (s->op->task != NULL) return UV_EBUSY;
+  ed_op_release(s->op);
+  s->op = op;
+  return 0;
+}
+
+int ed_stream_start_shutdown (ed_stream *stream, ed_op *op) {
+  if (ed_stream_is_closed(stream)) return UV_ECANCELED;
+  if (stream->shutting != NULL) return join_shutdown(stream->shutting, op);
+  if (stream->next_writer != NULL) return UV_EBUSY;
+  if (!stream->is_shut) return begin_shutdown(stream, op);
+  ed_op_complete(op, 0);
   return 0;
 }

@@ -9,7 +9,8 @@
 ** once; only what the socket did not take is copied, and the writer waits until that is sent.
 **
 ** One reader and one writer at a time; a second one gets EBUSY. A writer that was cancelled is
-** none any more: what it left is sent first. Close wakes both with ECLOSED.
+** none any more: what it left is sent first, and the next writer begins when it is, so that a
+** loop of writes which are given up does not fill the memory. Close wakes both with ECLOSED.
 */
 #ifndef ED_STREAM_H
 #define ED_STREAM_H
@@ -37,6 +38,9 @@ struct ed_stream {
   ed_want want;    /* of the pending read */
   ed_op *taker;    /* a read whose task has not come for its bytes yet, or NULL */
   ed_op *writer;   /* last write that libuv still works at, or NULL */
+  ed_op *next_writer; /* begins when that one, which nobody waits for, is done; or NULL */
+  uv_buf_t next;      /* what it will send: memory of its waiter */
+  struct shutting *shutting; /* a shutdown that libuv still works at, or NULL */
   size_t high;     /* of the pending read: how much may be buffered (0: ED_STREAM_HIGH) */
   char *target;    /* "127.0.0.1:80" for errors; malloc'd through loop->mem or NULL */
 };
@@ -73,6 +77,18 @@ void ed_stream_consume (ed_stream *stream, size_t n);
 ** is written after it goes behind it.
 */
 int ed_stream_start_write (ed_stream *stream, ed_op *op, uv_buf_t *piece, unsigned n);
+
+/*
+** The same for one piece that stays where it is as long as 'op' waits: behind the rest of a
+** cancelled write it is not copied but waits to begin.
+*/
+int ed_stream_start_next_write (ed_stream *stream, ed_op *op, uv_buf_t piece);
+
+/* The verdict of a write or shutdown that is given up: what was begun goes on. */
+ed_verdict ed_stream_stop_write (ed_stream *stream, ed_op *op);
+
+/* Tell the peer, behind everything written, that no more will come. */
+int ed_stream_start_shutdown (ed_stream *stream, ed_op *op);
 
 /*
 ** A new stream without a libuv handle yet, for connect and accept to fill; NULL when memory is

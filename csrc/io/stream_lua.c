@@ -82,8 +82,7 @@ static ed_verdict cancel_read (ed_op *op) {
 }
 
 static ed_verdict cancel_write (ed_op *op) {
-  (void)op;
-  return ED_DETACHED;
+  return ed_stream_stop_write(((writing *)op)->stream, op);
 }
 
 static void describe (const ed_op *op, char *text, size_t room) {
@@ -317,38 +316,7 @@ static int l_stream_write (lua_State *L) {
   w->stream = stream;
   piece.base = (char *)lua_tolstring(L, 2, &len);
   piece.len = len;
-  return ed_await(L, &w->op, ed_stream_start_write(stream, &w->op, &piece, 1));
-}
-
-typedef struct shutting {
-  uv_shutdown_t req;
-  ed_op *op;
-  ed_stream *stream;
-} shutting;
-
-static void on_shutdown (uv_shutdown_t *req, int status) {
-  shutting *s = req->data;
-  ed_op *op = s->op;
-  ed_mem_free(&s->stream->handle.loop->mem, s, sizeof *s);
-  ed_op_complete(op, status == UV_ENOTCONN ? 0 : status);
-}
-
-static int start_shutdown (ed_stream *stream, ed_op *op) {
-  shutting *s;
-  int status;
-  if (ed_stream_is_closed(stream)) return UV_ECANCELED;
-  if (stream->is_shut) {
-    ed_op_done(op, 0);
-    return 0;
-  }
-  if ((s = ed_loop_calloc(stream->handle.loop, sizeof *s)) == NULL) return UV_ENOMEM;
-  s->req.data = s;
-  s->op = op;
-  s->stream = stream;
-  status = uv_shutdown(&s->req, &stream->handle.uv.stream, on_shutdown);
-  if (status < 0) ed_mem_free(&stream->handle.loop->mem, s, sizeof *s);
-  stream->is_shut = status == 0;
-  return status;
+  return ed_await(L, &w->op, ed_stream_start_next_write(stream, &w->op, piece));
 }
 
 /*
@@ -359,7 +327,7 @@ static int l_stream_shutdown (lua_State *L) {
   ed_stream *stream = ed_stream_check(L, 1);
   writing *w = ed_op_new(L, &shutdown_type, sizeof *w);
   w->stream = stream;
-  return ed_await(L, &w->op, start_shutdown(stream, &w->op));
+  return ed_await(L, &w->op, ed_stream_start_shutdown(stream, &w->op));
 }
 
 /* ---- the rest ---- */

@@ -66,6 +66,11 @@ local function take_apart(target, has_backlog)
   return misuse("target: string or table expected, got %s", type(target))
 end
 
+-- Said here, so that the message has the caller's position.
+local function check_host(host)
+  if host and host:find("\0", 1, true) then error("not a host name: it contains a zero byte", 3) end
+end
+
 local function is_port(port, lowest) return port and port >= lowest and port <= 65535 end
 
 --- Open a connection. The name is looked up off the loop; its addresses are raced, the first
@@ -81,6 +86,7 @@ function net.connect(target)
   if path then return native.connect_unix(path) end
   if not host or host == "" then error("target without a host", 2) end
   if not is_port(port, 1) then error("not a port: " .. tostring(port), 2) end
+  check_host(host)
   return native.connect(host, port)
 end
 
@@ -92,8 +98,10 @@ function net.listen(target)
   local host, port, path, wrong = take_apart(target, true)
   if wrong then error(wrong, 2) end
   local backlog = type(target) == "table" and target.backlog or nil
+  if backlog and (backlog < 1 or backlog > 65535) then error("not a backlog: " .. backlog, 2) end
   if path then return native.listen_unix(path, backlog) end
   if not is_port(port or 0, 0) then error("not a port: " .. tostring(port), 2) end
+  check_host(host)
   if not host or host == "" or host == "localhost" then host = "127.0.0.1" end
   return native.listen(host, port or 0, backlog)
 end
