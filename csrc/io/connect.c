@@ -18,7 +18,13 @@
 #include "io/net.h"
 #include "io/stream.h"
 
-enum { MAX_ADDRESSES = 16, STAGGER_MS = 250, RETRY_MS = 10, MAX_TARGET = 280, SCHEME = 5 };
+enum {
+  MAX_ADDRESSES = 16,
+  STAGGER_MS = 250,
+  RETRY_MS = 10,
+  MAX_TARGET = 280,
+  SCHEME = 5
+};
 
 typedef struct connecting connecting;
 

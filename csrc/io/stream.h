@@ -41,8 +41,8 @@ struct ed_stream {
   ed_op *next_writer; /* begins when that one, which nobody waits for, is done; or NULL */
   uv_buf_t next;      /* what it will send: memory of its waiter */
   struct shutting *shutting; /* a shutdown that libuv still works at, or NULL */
-  size_t high;     /* of the pending read: how much may be buffered (0: ED_STREAM_HIGH) */
-  char *target;    /* "127.0.0.1:80" for errors; malloc'd through loop->mem or NULL */
+  size_t high;  /* of the pending read: how much may be buffered (0: ED_STREAM_HIGH) */
+  char *target; /* "127.0.0.1:80" for errors; malloc'd through loop->mem or NULL */
 };
 
 /* The stream at 'arg', or an argument error; closed streams too (see ed_stream_is_closed). */
