@@ -31,7 +31,7 @@ static int l_isatty (lua_State *L) {
 */
 static int l_awaitable (lua_State *L) {
   ed_task *task = ed_loop_of(L)->current;
-  lua_pushboolean(L, task != NULL && task->co == L && lua_isyieldable(L));
+  lua_pushboolean(L, task != NULL && task->leaf == L && lua_isyieldable(L));
   return 1;
 }
 

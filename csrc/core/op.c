@@ -98,7 +98,7 @@ static int pass_and_raise (lua_State *L, ed_task *task) {
 ed_task *ed_checkpoint (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
   ed_task *task = loop->current;
-  if (task == NULL || task->co != L || task->is_killed || !lua_isyieldable(L))
+  if (task == NULL || task->leaf != L || task->is_killed || !lua_isyieldable(L))
     raise_impossible(L, loop);
   if (task->scope->cause != NULL) pass_and_raise(L, task);
   return task;

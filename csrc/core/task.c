@@ -229,7 +229,7 @@ static void init_task (
   ed_list_init(&task->ready);
   ed_list_init(&task->watchers);
   task->loop = loop;
-  task->co = spare->co;
+  task->co = task->leaf = spare->co;
   task->slot = spare->slot;
   task->id = ++loop->next_id;
   ed_scope_push(&task->root, owner, task, ED_SCOPE_TASK);
@@ -396,7 +396,7 @@ static void begin_kill (ed_task *task) {
   ed_list_remove(&task->ready);
   if (task->op == NULL) return;
   if (task->op->done && task->op->type->give_back != NULL)
-    task->op->type->give_back(task->co, task->op);
+    task->op->type->give_back(task->leaf, task->op);
   ed_op_abandon(task);
 }
 

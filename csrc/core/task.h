@@ -45,6 +45,7 @@ struct ed_task {
   ed_link watchers; /* ed_watch, in order of arrival */
   ed_op *op;        /* what the task waits for; NULL: nothing, or taken away by a scope */
   lua_State *co;    /* NULL once the task let go of its coroutine and slot */
+  lua_State *leaf;  /* the coroutine inside it that runs or waits; co itself, mostly */
   ed_loop *loop;
   ed_scope *scope; /* innermost block */
   ed_scope root;   /* the body */
@@ -66,6 +67,9 @@ struct ed_task {
 static inline bool ed_task_has_ended (const ed_task *task) {
   return task->state >= ED_TASK_DONE;
 }
+
+/* Whose stack holds the arguments, and takes the results, of the C function that waits. */
+static inline lua_State *ed_task_leaf (const ed_task *task) { return task->leaf; }
 
 /*
 ** A new task owned by 'owner', ready to run: the function and its 'nargs' arguments are taken

@@ -113,7 +113,7 @@ ed_task *ed_task_current (lua_State *L) {
   ed_task *task = loop->current;
   if (task == NULL) luaL_error(L, "cannot await outside a task; use eddy.run");
   if (task->is_killed) luaL_error(L, "cannot await: task is being killed");
-  if (task->co != L || !lua_isyieldable(L)) ed_checkpoint(L); /* it says why */
+  if (task->leaf != L || !lua_isyieldable(L)) ed_checkpoint(L); /* it says why */
   return task;
 }
 

@@ -81,7 +81,7 @@ static void take_front (lua_State *L, ed_queue *q, int table) {
 /* The value at the top of L goes to the first getter. */
 static void hand_to_getter (lua_State *L, ed_queue *q) {
   transfer *t = (transfer *)ed_waitq_first(&q->getters);
-  lua_xmove(L, t->waiter.op.task->co, 1);
+  lua_xmove(L, ed_task_leaf(t->waiter.op.task), 1);
   t->has_item = true;
   q->handed++;
   ed_waitq_wake(&t->waiter, 0);
@@ -90,7 +90,7 @@ static void hand_to_getter (lua_State *L, ed_queue *q) {
 /* Push the item of the first putter, which has delivered with that. */
 static void take_from_putter (lua_State *L, ed_queue *q) {
   transfer *t = (transfer *)ed_waitq_first(&q->putters);
-  lua_State *co = t->waiter.op.task->co;
+  lua_State *co = ed_task_leaf(t->waiter.op.task);
   lua_pushvalue(co, 2);
   lua_xmove(co, L, 1);
   t->has_item = true;
