@@ -10,6 +10,7 @@
 #include "bind/url_lua.h"
 #include "core/block.h"
 #include "core/class.h"
+#include "core/coroutine.h"
 #include "core/error.h"
 #include "core/loop.h"
 #include "core/run.h"
@@ -77,6 +78,7 @@ static void open_kernel (lua_State *L, ed_loop *loop, int box) {
   ed_open_error(L);
   ed_open_task(L, loop, box);
   ed_open_block(L, loop, box);
+  ed_open_coroutine(L, loop, box);
   ed_open_time(L, box);
   ed_open_run(L, box);
   ed_open_sync(L, loop, box);

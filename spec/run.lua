@@ -26,6 +26,7 @@ flags[0] = arg[0]
 _G.arg = flags   -- luaunit takes its command line from here while it loads
 
 local lu = require "luaunit"
+require "spec.support.stock"   -- before the first run
 local eddy = require "eddy"
 local leaks = require "spec.support.leaks"
 local new_report = require "spec.support.report"

@@ -64,6 +64,11 @@ void ed_block_discard (lua_State *L, ed_block *block) {
   release_block(L, loop, block);
 }
 
+const char *ed_block_name (const ed_scope *scope) {
+  static const char *const names[] = {"group", "timeout", "within", "shield", "gather"};
+  return names[ED_OF(scope, ed_block, scope)->verb];
+}
+
 /* ---- time ---- */
 
 void ed_block_fire (ed_block *block) {

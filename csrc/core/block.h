@@ -54,6 +54,9 @@ void ed_block_close (lua_State *L, ed_block *block);
 /* The innermost block goes, whatever state it is in (kill of its task). No Lua but forgetting. */
 void ed_block_discard (lua_State *L, ed_block *block);
 
+/* "timeout", "group" ...: what opened the block whose scope this is. */
+const char *ed_block_name (const ed_scope *scope);
+
 /* The timer of a block's scope has fired. */
 void ed_block_fire (ed_block *block);
 

@@ -81,6 +81,8 @@ struct ed_loop {
   int tracebacks;                /* task -> text, weak keys */
   int names;                     /* task -> name, weak keys */
   int config;                    /* the table of eddy.config */
+  int stock_coroutine;           /* fields of the library before ours were installed */
+  int our_coroutine;             /* the table eddy.coroutine */
   const void *class[ED_CLASSES]; /* metatable pointers */
   int metatable[ED_CLASSES];     /* and their registry references */
   ed_link handles;               /* ed_handle */
@@ -102,6 +104,7 @@ struct ed_loop {
   bool is_manual;
   bool is_started; /* the alarm is in the uv loop */
   bool is_running;
+  bool is_installed;   /* our functions are in the library's table 'coroutine' */
   bool is_closing;     /* being torn down: nothing waits any more */
   bool is_left_behind; /* the pool still works for us: never freed */
 };

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "core/coroutine.h"
 #include "core/error.h"
 #include "core/loop.h"
 #include "core/task.h"
@@ -50,22 +51,21 @@ static bool can_suspend (const char *name) {
     || strcmp(name, "dofile") == 0;
 }
 
-static bool find_finalizer (lua_State *L) {
+static bool find_finalizer (lua_State *co) {
   lua_Debug at;
-  for (int level = 1; lua_getstack(L, level, &at); level++)
-    if (lua_getinfo(L, "n", &at) && is_finalizer(&at)) return true;
+  for (int level = 1; lua_getstack(co, level, &at); level++)
+    if (lua_getinfo(co, "n", &at) && is_finalizer(&at)) return true;
   return false;
 }
 
-/* Name the C function between the task's coroutine and us that cannot be suspended. */
-static int raise_blocked (lua_State *L) {
+int ed_raise_blocked (lua_State *L, lua_State *co) {
   lua_Debug at;
-  if (find_finalizer(L)) return luaL_error(L, "cannot await in a finalizer");
-  for (int level = 1; lua_getstack(L, level, &at); level++) {
+  if (find_finalizer(co)) return luaL_error(L, "cannot await in a finalizer");
+  for (int level = 1; lua_getstack(co, level, &at); level++) {
     const char *name;
-    lua_getinfo(L, "nS", &at);
+    lua_getinfo(co, "nS", &at);
     if (*at.what != 'C') continue;
-    name = function_name(L, &at);
+    name = function_name(co, &at);
     if (can_suspend(name)) continue;
     return luaL_error(
       L, "cannot await inside '%s' (a C function that cannot be suspended)", name);
@@ -79,8 +79,8 @@ static int raise_impossible (lua_State *L, ed_loop *loop) {
     return luaL_error(L, "cannot await outside a task; use eddy.run");
   if (loop->current->is_killed)
     return luaL_error(L, "cannot await: task is being killed");
-  if (!lua_isyieldable(L)) return raise_blocked(L);
-  return luaL_error(L, "cannot await inside a plain coroutine; use a task (eddy.spawn)");
+  if (loop->current->leaf == L && !lua_isyieldable(L)) return ed_raise_blocked(L, L);
+  return ed_nest_raise_blocked(L, loop->current);
 }
 
 /* After the pass through the scheduler that every cancelled checkpoint makes. */
@@ -98,7 +98,7 @@ static int pass_and_raise (lua_State *L, ed_task *task) {
 ed_task *ed_checkpoint (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
   ed_task *task = loop->current;
-  if (task == NULL || task->leaf != L || task->is_killed || !lua_isyieldable(L))
+  if (task == NULL || task->leaf != L || task->barred != 0 || !lua_isyieldable(L))
     raise_impossible(L, loop);
   if (task->scope->cause != NULL) pass_and_raise(L, task);
   return task;
@@ -244,6 +244,8 @@ static int answer (lua_State *L, ed_task *task, ed_op *op) {
 static int await_k (lua_State *L, int status, lua_KContext ctx) {
   ed_task *task = ed_loop_of(L)->current;
   (void)status, (void)ctx;
+  if (task == NULL || task->leaf != L)
+    return luaL_error(L, "a task that waits was resumed by a script");
   if (task->op == NULL) return ed_cancel_raise(L, task); /* a scope took it away */
   return answer(L, task, task->op);
 }

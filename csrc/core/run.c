@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/class.h"
+#include "core/coroutine.h"
 #include "core/error.h"
 
 /* ---- the way out ---- */
@@ -19,6 +20,9 @@ static void end_run (lua_State *L, ed_loop *loop) {
   if (!loop->is_running) return;
   ed_loop_drain(L, loop);
   ed_task_trim(loop, 64);
+  ed_cancel_forget(L, loop, &loop->top);
+  loop->top.why = ED_NOT_CANCELLED;
+  loop->top.cause = NULL;
   loop->root = NULL;
   loop->is_running = false;
 }
@@ -99,10 +103,9 @@ static bool run_root (lua_State *L, ed_loop *loop) {
   return deadlocked;
 }
 
-/* Background tasks end with the root. */
+/* Background tasks end with the root, and what they still begin never runs. */
 static void run_rest (ed_loop *loop) {
-  for (ed_link *at = loop->top.children.next; at != &loop->top.children; at = at->next)
-    ed_task_cancel(ED_OF(at, ed_task, sibling), ED_BY_END);
+  ed_scope_cancel(&loop->top, ED_BY_END);
   while (loop->ntasks > 0) {
     if (ed_loop_is_stuck(loop))
       break; /* they wait again: the end of the run kills them */
@@ -127,10 +130,21 @@ static int leave_run (lua_State *L, ed_task *root, bool deadlocked) {
   return n;
 }
 
+/* Was this option set to false? */
+static bool has_config_off (lua_State *L, ed_loop *loop, const char *name) {
+  bool is_off;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->config);
+  lua_getfield(L, -1, name);
+  is_off = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
+  lua_pop(L, 2);
+  return is_off;
+}
+
 static void prepare_run (lua_State *L, ed_loop *loop) {
   int status = ed_loop_start(loop);
   if (status < 0) luaL_error(L, "cannot start the loop: %s", uv_strerror(status));
   push_guard(L);
+  if (!has_config_off(L, loop, "coroutine")) ed_coroutine_install(L, loop, true);
   loop->L = L;
   loop->is_running = true;
   loop->now = ed_loop_now(loop);
@@ -168,25 +182,33 @@ static bool is_one_of (const char *name, const char *const *list) {
   return *list != NULL;
 }
 
+static void check_clock (lua_State *L) {
+  const char *clock = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+  if (strcmp(clock, "real") != 0 && strcmp(clock, "manual") != 0)
+    luaL_error(L, "config option 'clock' must be \"real\" or \"manual\"");
+}
+
+/* All options are checked before any is stored. */
 static void check_option (lua_State *L, const char *name) {
   bool is_off = !lua_toboolean(L, -1);
   if (is_one_of(name, later) && !is_off)
     luaL_error(L, "not yet: config option '%s'", name);
   if (!is_one_of(name, later) && !is_one_of(name, options))
     luaL_error(L, "unknown config option '%s'", name);
-  if (strcmp(name, "coroutine") == 0 && !is_off)
-    luaL_error(L, "not yet: config option 'coroutine'");
-  if (strcmp(name, "on_error") == 0 && !is_off && !lua_isfunction(L, -1))
+  if (is_off) return;
+  if (strcmp(name, "on_error") == 0 && !lua_isfunction(L, -1))
     luaL_error(L, "config option 'on_error' must be a function");
+  if (strcmp(name, "kill_grace") == 0
+    && !(lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) >= 0))
+    luaL_error(L, "config option 'kill_grace' must be seconds");
+  if (strcmp(name, "clock") == 0) check_clock(L);
 }
 
 static void set_clock (lua_State *L, ed_loop *loop) {
   const char *clock;
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->config);
   lua_getfield(L, -1, "clock");
-  clock = lua_toboolean(L, -1) ? luaL_checkstring(L, -1) : "real";
-  if (strcmp(clock, "real") != 0 && strcmp(clock, "manual") != 0)
-    luaL_error(L, "config option 'clock' must be \"real\" or \"manual\"");
+  clock = lua_toboolean(L, -1) ? lua_tostring(L, -1) : "real";
   if (!loop->is_manual) loop->clock = uv_hrtime();
   loop->is_manual = strcmp(clock, "manual") == 0;
   lua_pop(L, 2);
@@ -212,6 +234,7 @@ static int l_config (lua_State *L) {
     lua_rawset(L, 2);
   }
   set_clock(L, loop);
+  if (has_config_off(L, loop, "coroutine")) ed_coroutine_install(L, loop, false);
   return 0;
 }
 

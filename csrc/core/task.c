@@ -14,6 +14,7 @@
 #include "compat.h"
 #include "core/block.h"
 #include "core/class.h"
+#include "core/coroutine.h"
 #include "core/error.h"
 #include "core/loop.h"
 
@@ -80,6 +81,22 @@ void ed_task_shrink (lua_State *L, ed_loop *loop) {
   loop->highest_slot = 0;
 }
 
+/* What the next task in the same userdata must not inherit. */
+static void forget_result (ed_task *task) {
+  lua_State *co = task->co;
+  ed_task_push(co, task);
+  lua_pushnil(co);
+  lua_setiuservalue(co, 1, 1);
+  lua_rawgeti(co, LUA_REGISTRYINDEX, task->loop->tracebacks);
+  lua_pushvalue(co, 1);
+  if (task->state == ED_TASK_FAILED && lua_rawget(co, 2) != LUA_TNIL) {
+    lua_pushvalue(co, 1);
+    lua_pushnil(co);
+    lua_rawset(co, 2);
+  }
+  lua_settop(co, 0);
+}
+
 /* A seen task leaves only its coroutine for reuse, an unseen one itself as well. */
 static void keep_spare (ed_task *task) {
   ed_loop *loop = task->loop;
@@ -90,12 +107,7 @@ static void keep_spare (ed_task *task) {
   if (task->is_seen) {
     lua_pushboolean(co, 0);
     store_task(co, loop, task->slot);
-  } else if (task->shape != 0) {
-    ed_task_push(co, task);
-    lua_pushnil(co);
-    lua_setiuservalue(co, -2, 1);
-    lua_settop(co, 0);
-  }
+  } else if (task->shape != 0) forget_result(task);
   loop->spare[loop->nspare++] = spare;
 }
 
@@ -214,7 +226,7 @@ static int body_k (lua_State *L, int status, lua_KContext ctx) {
   return end_of_body(L, task);
 }
 
-static int task_base (lua_State *L) {
+int ed_task_base (lua_State *L) {
   ed_task *task = lua_touserdata(L, 1);
   int status = lua_pcallk(
     L, lua_gettop(L) - BASE_ARGS, LUA_MULTRET, 2, (lua_KContext)task, body_k);
@@ -276,7 +288,7 @@ ed_task *ed_task_spawn (
   init_task(task, loop, owner, spare);
   task->is_seen = is_seen;
   task->nargs = nargs + BASE_ARGS;
-  lua_pushcfunction(task->co, task_base);
+  lua_pushcfunction(task->co, ed_task_base);
   lua_pushlightuserdata(task->co, task);
   lua_pushcfunction(task->co, handle_failure);
   lua_xmove(L, task->co, nargs + 1);
@@ -316,6 +328,7 @@ static void end_task (ed_task *task, ed_task_state outcome) {
   ed_link *link;
   task->state = (uint8_t)outcome;
   task->loop->ntasks--;
+  ed_nest_free(task);
   while ((link = ed_list_shift(&task->watchers)) != NULL)
     ED_OF(link, ed_watch, link)->ended(ED_OF(link, ed_watch, link), task);
   stays = outcome == ED_TASK_FAILED && !is_awaited
@@ -354,13 +367,33 @@ static void after_yield (ed_loop *loop, ed_task *task, int nres) {
   }
 }
 
+static int l_store_cancellation (lua_State *L) {
+  ed_task *task = lua_touserdata(L, 1);
+  ed_task_push(L, task);
+  ed_cancel_push(L, task->loop, task->root.cause);
+  lua_setiuservalue(L, -2, 1);
+  task->shape = 1;
+  return 0;
+}
+
+/* Cancelled before it ran, it never runs; its error is the cancellation that kept it from it. */
+static void end_unstarted (ed_loop *loop, ed_task *task) {
+  lua_settop(task->co, 0);
+  if (task->shape == 0) {
+    lua_pushcfunction(task->co, l_store_cancellation);
+    lua_pushlightuserdata(task->co, task);
+    lua_pcall(task->co, 1, 0, 0);
+    lua_settop(task->co, 0);
+  }
+  ed_cancel_forget(task->co, loop, &task->root);
+  end_task(task, ED_TASK_CANCELLED);
+}
+
 void ed_task_resume (ed_loop *loop, ed_task *task) {
   int nres, status, nargs = 0;
   if (!task->has_started) {
-    if (task->root.cause != NULL) { /* cancelled before it ran: it never runs */
-      lua_settop(task->co, 0);
-      ed_cancel_forget(task->co, loop, &task->root);
-      end_task(task, ED_TASK_CANCELLED);
+    if (task->root.cause != NULL) {
+      end_unstarted(loop, task);
       return;
     }
     task->has_started = true;
@@ -382,6 +415,8 @@ void ed_task_resume (ed_loop *loop, ed_task *task) {
     end_task(task, task->outcome);
   } else { /* not even the base frame could run */
     task->is_killed = true;
+    task->barred++;
+    ed_nest_close(task);
     lua_closethread(task->co, loop->L);
     end_task(task, ED_TASK_FAILED);
   }
@@ -392,6 +427,7 @@ void ed_task_resume (ed_loop *loop, ed_task *task) {
 /* From here on the task waits for nothing and cannot be woken; what it was granted goes back. */
 static void begin_kill (ed_task *task) {
   task->is_killed = true;
+  task->barred++;
   task->state = ED_TASK_RUNNING; /* its children's ends must not wake it */
   ed_list_remove(&task->ready);
   if (task->op == NULL) return;
@@ -431,6 +467,7 @@ static void finish_kill (ed_task *task) {
   ed_task *before = loop->current;
   discard_scopes(task);
   loop->current = task;
+  ed_nest_close(task);
   lua_closethread(task->co, loop->L);
   loop->current = before;
   if (task->op != NULL) ed_op_abandon(task);

@@ -46,12 +46,14 @@ struct ed_task {
   ed_op *op;        /* what the task waits for; NULL: nothing, or taken away by a scope */
   lua_State *co;    /* NULL once the task let go of its coroutine and slot */
   lua_State *leaf;  /* the coroutine inside it that runs or waits; co itself, mostly */
+  struct ed_nest *nest; /* coroutines between co and leaf (core/coroutine), or NULL */
   ed_loop *loop;
   ed_scope *scope; /* innermost block */
   ed_scope root;   /* the body */
   int slot;        /* of its coroutine and of itself, in the anchor tables */
   int nargs; /* of the first resume; later: failures of children before the body's */
   uint32_t id;
+  uint16_t barred;    /* how many reasons there are why it cannot wait just now */
   uint16_t swallowed; /* cancellations delivered to this scope without its being left */
   uint8_t state;
   bool has_started;
@@ -87,6 +89,9 @@ ed_task *ed_task_check (lua_State *L, int arg);
 
 /* The running task, for functions that open blocks; raises where no task could wait. */
 ed_task *ed_task_current (lua_State *L);
+
+/* The function at the bottom of every task's own coroutine. */
+int ed_task_base (lua_State *L);
 
 /* Make a waiting task ready. Does nothing to a task that is ready, runs or has ended. */
 void ed_task_wake (ed_task *task);

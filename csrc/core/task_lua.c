@@ -111,9 +111,8 @@ ed_task *ed_task_check (lua_State *L, int arg) {
 ed_task *ed_task_current (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
   ed_task *task = loop->current;
-  if (task == NULL) luaL_error(L, "cannot await outside a task; use eddy.run");
-  if (task->is_killed) luaL_error(L, "cannot await: task is being killed");
-  if (task->leaf != L || !lua_isyieldable(L)) ed_checkpoint(L); /* it says why */
+  if (task == NULL || task->leaf != L || task->barred != 0 || !lua_isyieldable(L))
+    ed_checkpoint(L); /* it says why */
   return task;
 }
 

@@ -38,6 +38,8 @@ struct gathering {
   ed_link sweep; /* in loop->sweep while its members are to be cancelled */
   uint32_t n, left, ended;
   uint32_t winner; /* race, any: index + 1 */
+  ed_scope
+    *cause; /* of the cancellation that came before the last member ended, or NULL */
   uint8_t mode;
   bool is_list;     /* the members came in a table */
   bool is_stopping; /* decided: the rest was told to end */
@@ -71,7 +73,7 @@ static void cancel_foreign (gathering *g) {
 }
 
 static void stop_rest (gathering *g) {
-  if (g->is_stopping) return;
+  if (g->is_stopping || g->left == 0) return;
   g->is_stopping = true;
   ed_scope_cancel(&g->block->scope, ED_BY_END);
   cancel_foreign(g);
@@ -96,14 +98,22 @@ static void note_end (member *m) {
     return; /* killed: its block is gone */
   if (g->is_stopping || g->winner != 0 || !is_decided_by(g, m->task)) return;
   g->winner = (uint32_t)(m - g->row) + 1;
-  if (g->left > 0) stop_rest(g);
+  stop_rest(g);
+}
+
+/* From here on the answer stands: a cancellation that comes later finds it given. */
+static void settle_cause (gathering *g) {
+  if (g->op.task != NULL) g->cause = g->block->scope.cause;
 }
 
 static void member_ended (ed_watch *watch, ed_task *task) {
   member *m = ED_OF(watch, member, watch);
+  gathering *g = m->all;
   (void)task;
   note_end(m);
-  if (m->all->left == 0) ed_op_complete(&m->all->op, 0);
+  if (g->left > 0) return;
+  settle_cause(g);
+  ed_op_complete(&g->op, 0);
 }
 
 /* Outer cancellation reaches our own members through the scope tree. */
@@ -249,7 +259,7 @@ static bool push_error (lua_State *L, const gathering *g, const ed_scope *cause)
 
 static int finish_gather (lua_State *L, ed_op *op) {
   gathering *g = (gathering *)op;
-  bool fails = push_error(L, g, g->block->scope.cause);
+  bool fails = push_error(L, g, g->cause);
   int n = fails ? 1 : push_results(L, g);
   ed_block_close(L, g->block);
   if (!fails) return n;
@@ -300,8 +310,13 @@ static void watch_task (gathering *g, member *m, ed_task *task, bool is_own) {
   m->is_own = is_own;
   m->watch.ended = member_ended;
   ed_list_init(&m->watch.link);
-  if (ed_task_has_ended(task)) note_end(m);
-  else ed_list_append(&task->watchers, &m->watch.link);
+  if (ed_task_has_ended(task)) {
+    note_end(m);
+    return;
+  }
+  ed_list_append(&task->watchers, &m->watch.link);
+  if (g->is_stopping && !is_own)
+    cancel_foreign(g); /* decided by a member before this one */
 }
 
 /* The argument at the top (popped) becomes a member. */
@@ -358,7 +373,10 @@ static int start_all (
     push_argument(L, g, i);
     start_member(L, g, i, task->loop);
   }
-  if (g->left == 0) ed_op_done(&g->op, 0);
+  if (g->left == 0) {
+    settle_cause(g);
+    ed_op_done(&g->op, 0);
+  }
   return ed_await(L, &g->op, 0);
 }
 

@@ -2,6 +2,7 @@
 -- Every function that waits refuses to where Lua cannot suspend, before it does anything. Statement 28.
 local lu = ...
 local eddy = require "eddy"
+local stock = require "spec.support.stock"
 
 local ran   -- by a function that must not be called
 
@@ -53,7 +54,7 @@ end
 function TestAwait:test_inside_a_plain_coroutine()
   local cases, unchanged = all_waits()
   for _, case in pairs(cases) do
-    local text = coroutine.wrap(function() return tostring(select(2, pcall(table.unpack(case)))) end)()
+    local text = stock.wrap(function() return tostring(select(2, pcall(table.unpack(case)))) end)()
     lu.assertStrContains(text, "cannot await inside a plain coroutine")
   end
   unchanged()
@@ -90,7 +91,7 @@ end
 function TestAwait:test_closing_a_group_inside_a_plain_coroutine()
   local group, ended = eddy.group(), false
   group:spawn(function() eddy.sleep(0) ended = true end)
-  local closed, err = coroutine.wrap(function()
+  local closed, err = stock.wrap(function()
     return pcall(function() local _ <close> = group end)
   end)()
   local status = eddy.current():status()

@@ -2,6 +2,7 @@
 -- eddy.run as a whole: results, errors, deadlock, background, config, stats, names that come later.
 local lu = ...
 local eddy = require "eddy"
+local process = require "spec.support.process"
 
 local TestRun = {}
 
@@ -55,25 +56,6 @@ function TestRun:test_outside_deadlock_that_waits_again()
   lu.assertTrue(eddy.is(err, "deadlock"))
 end
 
-function TestRun:test_outside_deadlock_behind_a_shield()
-  local ok, err = pcall(eddy.run, function()
-    local event = eddy.event()
-    eddy.shield(math.huge, event.wait, event)
-  end)
-  lu.assertFalse(ok)
-  lu.assertTrue(eddy.is(err, "deadlock"))
-end
-
-function TestRun:test_outside_deadlock_of_two_that_gather_each_other()
-  local ok, err = pcall(eddy.run, function()
-    local a, b
-    a = eddy.spawn(function() eddy.gather(b) end)
-    b = eddy.spawn(function() eddy.gather(a) end)
-  end)
-  lu.assertFalse(ok)
-  lu.assertTrue(eddy.is(err, "deadlock"))
-end
-
 local TestBackground = {}
 
 function TestBackground:test_outside_reported_once_and_cancelled_at_the_end()
@@ -116,7 +98,7 @@ local TestLater = {}
 
 function TestLater:test_each_missing_name_says_so()
   for _, name in ipairs {
-    "every", "as_completed", "map", "each", "defer", "future", "await", "gen", "coroutine", "require", "atomic",
+    "every", "as_completed", "map", "each", "defer", "future", "await", "gen", "require", "atomic",
     "var", "lock", "condition", "barrier", "select", "ratelimit", "pool", "offload", "offload_map",
   } do
     lu.assertErrorMsgContains("not yet: eddy." .. name, function() return eddy[name] end)
@@ -150,7 +132,65 @@ function TestErrors:test_s080_failures_of_one_turn()
   lu.assertStrContains(tostring(err), "e2")
 end
 
+local TestEnds = {}
+
+function TestEnds:test_outside_s182_deadlock_behind_a_shield()
+  local result = process.eddy({ "-e", [[
+    local eddy = require "eddy"
+    local event = eddy.event()
+    local _ <close> = setmetatable({}, { __close = function() print "closed" end })
+    eddy.shield(math.huge, event.wait, event)]] }, { timeout = 10 })
+  lu.assertFalse(result.timed_out)
+  lu.assertStrContains(result.stderr, "event:wait")
+  lu.assertEquals(result.stdout, "closed\n")
+end
+
+function TestEnds:test_outside_two_tasks_that_gather_each_other()
+  local result = process.eddy({ "-e", [[
+    local eddy = require "eddy"
+    local a, b
+    a = eddy.spawn(function() eddy.settle { b } end)
+    b = eddy.spawn(function() eddy.settle { a } end)]] }, { timeout = 10 })
+  lu.assertFalse(result.timed_out)
+  lu.assertStrContains(result.stderr, "settle")
+end
+
+function TestEnds:test_outside_background_begun_after_the_roots_end()
+  eddy.config { clock = "manual" }
+  local ticks = 0
+  eddy.run(function()
+    eddy.background(function()
+      local _ <close> = setmetatable({}, { __close = function()
+        eddy.background(function() while ticks < 100 do ticks = ticks + 1 eddy.sleep(1) end end)
+      end })
+      eddy.sleep(1000)
+    end)
+    eddy.sleep(0)
+  end)
+  eddy.config { clock = false }
+  lu.assertTrue(ticks <= 1, ticks)
+end
+
+function TestEnds:test_outside_a_refused_config_changes_nothing()
+  lu.assertFalse((pcall(eddy.config, { clock = "fast" })))
+  local ok = pcall(eddy.config, {})
+  eddy.config { clock = false }
+  lu.assertTrue(ok)
+end
+
+function TestEnds:test_outside_exit_from_a_run_inside_a_coroutine()
+  local result = process.run(process.quote(process.program) .. " -e " .. process.quote([[
+    local eddy = require "eddy"
+    eddy.spawn(function()
+      local _ <close> = setmetatable({}, { __close = function() print "closed" end })
+      eddy.semaphore(0):acquire()
+    end)
+    eddy.sleep(0)
+    coroutine.wrap(function() os.exit(5, true) end)()]]), { timeout = 10 })
+  lu.assertEquals({ result.code, result.stdout, result.stderr }, { 5, "closed\n", "" })
+end
+
 return {
   TestRun = TestRun, TestBackground = TestBackground, TestConfig = TestConfig, TestLater = TestLater,
-  TestErrors = TestErrors,
+  TestErrors = TestErrors, TestEnds = TestEnds
 }

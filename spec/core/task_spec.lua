@@ -2,6 +2,8 @@
 -- Tasks: spawning, results, errors, cancelling. Numbers are those of the semantics' statements.
 local lu = ...
 local eddy = require "eddy"
+local stock = require "spec.support.stock"
+local process = require "spec.support.process"
 
 local TestTask = {}
 
@@ -294,7 +296,7 @@ function TestWhere:test_s028_where_lua_cannot_suspend()
 end
 
 function TestWhere:test_in_a_plain_coroutine()
-  local ok, err = coroutine.wrap(function() return pcall(eddy.sleep, 0) end)()
+  local ok, err = stock.wrap(function() return pcall(eddy.sleep, 0) end)()
   lu.assertFalse(ok)
   lu.assertStrContains(err, "plain coroutine")
 end
@@ -335,4 +337,48 @@ function TestWhere:test_metamethods_and_iterators_wait()
   lu.assertEquals(n, 6)
 end
 
-return { TestTask = TestTask, TestMany = TestMany, TestWhere = TestWhere }
+local TestCoroutine = {}
+
+function TestCoroutine:test_a_body_that_is_yield_harms_no_other_task()
+  eddy.spawn(coroutine.yield):join()
+  for _ = 1, 3 do
+    lu.assertEquals({ eddy.spawn(function() local x = "innocent" return x end):join() }, { true, "innocent" })
+  end
+end
+
+function TestCoroutine:test_a_hook_ends_with_its_task()
+  eddy.spawn(function() debug.sethook(function() end, "l") end):await()
+  lu.assertNil((eddy.spawn(function() return (debug.gethook()) end):await()))
+end
+
+local function assert_survives(script)
+  local result = process.eddy({ "-e", script }, { timeout = 10 })
+  lu.assertNil(result.signal)
+  lu.assertNotStrContains(result.stderr, "not enough memory")
+  lu.assertStrContains(result.stdout, "survived")
+end
+
+function TestCoroutine:test_outside_resuming_a_task_from_a_script()
+  assert_survives [[
+    local eddy, co = require "eddy", nil
+    eddy.spawn(function() co = coroutine.running() end):await()
+    local task = eddy.spawn(function() return "ran" end)
+    pcall(coroutine.resume, co)
+    eddy.sleep(0)
+    if task:join() then print "survived" end]]
+end
+
+function TestCoroutine:test_outside_closing_a_waiting_task_from_a_script()
+  assert_survives [[
+    local eddy, co = require "eddy", nil
+    local queue = eddy.queue()
+    local task = eddy.spawn(function() co = coroutine.running() return queue:get() end)
+    eddy.sleep(0)
+    pcall(coroutine.close, co)
+    queue:put(function() print "an item was called" end)
+    task:cancel()
+    task:join()
+    print "survived"]]
+end
+
+return { TestTask = TestTask, TestMany = TestMany, TestWhere = TestWhere, TestCoroutine = TestCoroutine }

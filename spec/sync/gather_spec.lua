@@ -2,6 +2,7 @@
 -- gather, settle, race, any. Numbers are those of the semantics' statements.
 local lu = ...
 local eddy = require "eddy"
+local process = require "spec.support.process"
 
 local function after(turns, ...)
   local results = table.pack(...)
@@ -129,15 +130,74 @@ function TestGather:test_many_failures_are_linear()
   lu.assertEquals({ err.errors[1], err.errors[2], err.errors[3001] }, { "first", 1, 3000 })
 end
 
-function TestGather:test_a_long_chain_is_cancelled()
-  local task = eddy.background(eddy.sleep, 1000)
-  for _ = 1, 20000 do
-    local last = task
-    task = eddy.background(function() return eddy.gather(last) end)
+local TestMembers = { clock = "manual" }
+
+function TestMembers:test_s098_s102_a_member_that_has_ended_decides_at_once()
+  local won = eddy.spawn(after(0, "won"))
+  local lost = eddy.background(fails(0, "lost"))
+  won:await()
+  lost:join()
+  local from = eddy.now()
+  for _, case in ipairs { { eddy.race, won }, { eddy.any, won }, { eddy.gather, lost } } do
+    local slow = eddy.background(eddy.sleep, 1000)
+    pcall(case[1], { case[2], slow })
+    lu.assertEquals(slow:status(), "cancelled")
   end
-  eddy.sleep(0)
-  task:cancel()
-  lu.assertFalse((task:join()))
+  lu.assertAlmostEquals(eddy.now() - from, 0, 0.001)
 end
 
-return { TestGather = TestGather }
+function TestMembers:test_all_ended_then_cancelled_in_one_turn_delivers()
+  local results
+  local event = eddy.event()
+  local caller = eddy.spawn(function() results = { eddy.gather(function() event:wait() return 1 end) } end)
+  for _ = 1, 2 do eddy.sleep(0) end
+  event:set()
+  eddy.spawn(function() caller:cancel() end)   -- runs after the member, before the caller
+  eddy.sleep(0)
+  caller:join()
+  lu.assertEquals(results, { 1 })
+end
+
+function TestMembers:test_outside_the_list_may_change_meanwhile()
+  local result = process.eddy({ "-e", [[
+    local eddy = require "eddy"
+    local event = eddy.event()
+    local list = { eddy.spawn(function() event:wait() return "first" end) }
+    eddy.spawn(function() list[1] = 5 event:set() end)
+    print(eddy.gather(list)[1])]] }, { timeout = 10 })
+  lu.assertEquals({ result.code, result.stdout }, { 0, "first\n" })
+end
+
+function TestMembers:test_outside_a_long_chain_of_tasks_is_cancelled()
+  local result = process.eddy({ "-e", [[
+    local eddy = require "eddy"
+    local task = eddy.background(eddy.sleep, 1000)
+    for _ = 1, 100000 do
+      local last = task
+      task = eddy.background(function() return eddy.gather(last) end)
+    end
+    eddy.sleep(0)
+    task:cancel()
+    print(task:join())]] }, { timeout = 30 })
+  lu.assertEquals({ result.code, result.stdout }, { 0, "false\ttask cancelled (cancelled)\n" })
+end
+
+function TestMembers:test_killed_while_a_foreign_member_goes_on()
+  local gate = eddy.event()
+  local function late() eddy.shield(math.huge, gate.wait, gate) end
+  local first, second = eddy.background(late), eddy.background(late)
+  local parent = eddy.spawn(function()
+    eddy.spawn(function() eddy.gather(first, second, function() eddy.sleep(1000) end) end)
+    while true do pcall(eddy.sleep, 1) end
+  end)
+  for _ = 1, 2 do eddy.sleep(0) end
+  parent:cancel()
+  parent:join()
+  gate:set()
+  first:join()
+  second:join()
+  lu.assertEquals(parent:status(), "cancelled")
+end
+TestMembers.config = { on_error = function() end }
+
+return { TestGather = TestGather, TestMembers = TestMembers }
