@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
 ** Blocks in function form (group, timeout, within, shield) and groups in a <close> variable.
-** The Lua stack of a block's C function is [result slot 1] function arguments..., so that
-** whatever is left from index 'first' on after the body is what the block returns.
+** The Lua stack of a block's C function is: message handler, [group,] function, arguments. What
+** is left behind the body's error or results, which lie from 'first_result' on, is what the
+** block returns.
 */
 #include "core/block.h"
 
@@ -11,6 +12,8 @@
 
 #include "core/class.h"
 #include "core/error.h"
+#include "core/site.h"
+#include "core/trace.h"
 
 /* ---- opening and closing ---- */
 
@@ -156,8 +159,15 @@ static int leave (lua_State *L, ed_block *block, int first) {
   return leave_raising(L, block);
 }
 
-static int first_result (const ed_block *block) {
-  return block->verb == ED_BLOCK_WITHIN ? 1 : 2;
+enum { HANDLER = 1 };
+
+/* 'within' puts its true in the handler's place, which is not needed any more. */
+static int first_result (lua_State *L, const ed_block *block) {
+  if (block->verb == ED_BLOCK_GROUP) return HANDLER + 2;
+  if (block->verb != ED_BLOCK_WITHIN) return HANDLER + 1;
+  lua_pushboolean(L, 1);
+  lua_replace(L, HANDLER);
+  return HANDLER;
 }
 
 /*
@@ -175,7 +185,7 @@ static int joined_k (lua_State *L, int status, lua_KContext ctx) {
       return ed_task_join_children(L, host->scope, ctx, joined_k);
     ed_block_discard(L, (ed_block *)host->scope);
   }
-  if (scope->live == 0) return leave(L, block, first_result(block));
+  if (scope->live == 0) return leave(L, block, first_result(L, block));
   block->has_joined = true;
   return ed_task_join_children(L, scope, ctx, joined_k);
 }
@@ -193,7 +203,7 @@ static int body_k (lua_State *L, int status, lua_KContext ctx) {
 
 /* Run the function below 'nargs' arguments in 'block'. */
 static int run_body (lua_State *L, ed_block *block, int nargs) {
-  int status = lua_pcallk(L, nargs, LUA_MULTRET, 0, (lua_KContext)block, body_k);
+  int status = lua_pcallk(L, nargs, LUA_MULTRET, HANDLER, (lua_KContext)block, body_k);
   return body_k(L, status, (lua_KContext)block);
 }
 
@@ -212,10 +222,8 @@ static int run_timed (lua_State *L, ed_block_verb verb) {
   block = ed_block_open(L, task, verb, ED_SCOPE_BLOCK);
   if (ns != UINT64_MAX) ed_block_arm(L, block, ed_after(ed_loop_now(task->loop), ns));
   if (ns == 0) ed_scope_cancel(&block->scope, ED_BY_TIMEOUT);
-  if (verb == ED_BLOCK_WITHIN) {
-    lua_pushboolean(L, 1);
-    lua_replace(L, 1);
-  }
+  lua_pushcfunction(L, ed_trace_handler);
+  lua_replace(L, HANDLER);
   return run_body(L, block, lua_gettop(L) - 2);
 }
 
@@ -250,6 +258,8 @@ static int l_shield (lua_State *L) {
   block->has_promise = ns != UINT64_MAX;
   if (block->has_promise) task->loop->timers.promised++;
   if (ed_scope_is_besieged(&block->scope)) ed_block_besieged(&block->scope);
+  lua_pushcfunction(L, ed_trace_handler);
+  lua_replace(L, HANDLER);
   return run_body(L, block, lua_gettop(L) - 2);
 }
 
@@ -274,9 +284,10 @@ static int l_group (lua_State *L) {
   ed_check_callable(L, 1);
   lua_settop(L, 1);
   group = push_group(L, ed_task_current(L), ED_SCOPE_BLOCK);
-  lua_pushvalue(L, 1);
-  lua_pushvalue(L, 2);
-  lua_remove(L, 1); /* leaves: group, function, group */
+  lua_insert(L, 1);
+  lua_pushcfunction(L, ed_trace_handler);
+  lua_insert(L, HANDLER);
+  lua_pushvalue(L, HANDLER + 1); /* handler, group, function, group */
   return run_body(L, group->block, 1);
 }
 
@@ -292,8 +303,10 @@ static ed_block *check_open (lua_State *L) {
 */
 static int l_group_spawn (lua_State *L) {
   ed_block *block = check_open(L);
+  ed_loop *loop = ed_loop_of(L);
   ed_check_callable(L, 2);
-  ed_task_spawn(L, ed_loop_of(L), &block->scope, lua_gettop(L) - 2, true);
+  ed_task_spawn(L, loop, &block->scope, lua_gettop(L) - 2, true)->site = ed_site_here(
+    L, loop);
   return 1;
 }
 

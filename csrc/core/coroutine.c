@@ -11,6 +11,7 @@
 #include "compat.h"
 #include "core/block.h"
 #include "core/class.h"
+#include "core/trace.h"
 
 /* One coroutine that was entered from 'outer'. */
 typedef struct level {
@@ -66,6 +67,17 @@ static void leave (ed_task *task) {
   if (l->blocked_in != NULL) task->barred--;
   task->leaf = l->outer;
   task->nest->depth--;
+}
+
+lua_State *ed_nest_outer (const ed_task *task, lua_State *co) {
+  int depth = task->nest != NULL ? task->nest->depth : 0;
+  lua_State *at = task->leaf;
+  while (depth > 0) {
+    lua_State *outer = task->nest->at[--depth].outer;
+    if (at == co) return outer;
+    at = outer;
+  }
+  return NULL;
 }
 
 void ed_nest_close (ed_task *task) {
@@ -243,9 +255,12 @@ static bool is_wrap (lua_State *L) { return lua_isthread(L, lua_upvalueindex(2))
 
 /* What a wrapped function raises: the error at the top, with a position before a string. */
 static int raise_wrapped (lua_State *L, lua_State *co) {
-  int status = lua_status(co);
-  if (status != LUA_OK
-    && status != LUA_YIELD) { /* an error inside it: close what is open */
+  ed_loop *loop = ed_loop_of(L);
+  int status = lua_status(co), text = lua_gettop(L);
+  if (loop->current != NULL && co != L) ed_trace_push_coroutine(L, loop, co);
+  else lua_pushnil(L);
+  lua_insert(L, text);
+  if (status != LUA_OK && status != LUA_YIELD) { /* it died of it: close what is open */
     status = lua_closethread(co, L);
     lua_xmove(co, L, 1);
   }
@@ -254,6 +269,7 @@ static int raise_wrapped (lua_State *L, lua_State *co) {
     lua_insert(L, -2);
     lua_concat(L, 2);
   }
+  if (lua_isstring(L, text)) ed_trace_belongs(L, loop, text);
   return lua_error(L);
 }
 

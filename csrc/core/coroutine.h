@@ -19,6 +19,9 @@
 /* Close the coroutines inside a task that is killed, the innermost first. */
 void ed_nest_close (ed_task *task);
 
+/* The coroutine from which 'co', one of the task's, was resumed; NULL for its own. */
+lua_State *ed_nest_outer (const ed_task *task, lua_State *co);
+
 /* Free a task's nest. */
 void ed_nest_free (ed_task *task);
 

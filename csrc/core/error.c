@@ -92,7 +92,7 @@ bool ed_error_is (lua_State *L, int index) {
   return has_metatable(L, index, error_name) || has_metatable(L, index, group_name);
 }
 
-void ed_error_group (lua_State *L, int n) {
+void ed_error_group (lua_State *L, int n, int texts) {
   lua_createtable(L, n, 0);
   lua_insert(L, -n - 1);
   for (int i = n; i > 0; i--) lua_rawseti(L, -i - 1, i);
@@ -101,6 +101,8 @@ void ed_error_group (lua_State *L, int n) {
   lua_setfield(L, -2, "message");
   lua_insert(L, -2);
   lua_setfield(L, -2, "errors");
+  lua_pushvalue(L, texts);
+  lua_setfield(L, -2, "tracebacks");
   luaL_setmetatable(L, group_name);
 }
 

@@ -33,9 +33,10 @@ const char *ed_error_kind (int status);
 bool ed_error_is (lua_State *L, int index);
 
 /*
-** Push an ErrorGroup of the 'n' values on top of the stack (popped).
+** Push an ErrorGroup of the 'n' values on top of the stack (popped). The table at 'texts', an
+** absolute index, has the traceback of each, where there is one; it becomes a field.
 */
-void ed_error_group (lua_State *L, int n);
+void ed_error_group (lua_State *L, int n, int texts);
 
 /* Create the metatables; push the module functions 'error', 'is', 'Error', 'ErrorGroup' into
    the table at the top. */

@@ -20,6 +20,7 @@
 
 #include "core/block.h"
 #include "core/handle.h"
+#include "core/site.h"
 
 const char ed_box_key = 0;
 
@@ -60,6 +61,7 @@ static void init_tables (lua_State *L, ed_loop *loop) {
   loop->cancels = new_table_ref(L, NULL);
   loop->reasons = new_table_ref(L, NULL);
   loop->tracebacks = new_table_ref(L, "k");
+  loop->origin = new_table_ref(L, "v");
   loop->names = new_table_ref(L, "k");
   loop->config = new_table_ref(L, NULL);
 }
@@ -349,6 +351,7 @@ void ed_loop_close (lua_State *L, ed_box *box) {
   }
   ed_mem_free(&loop->mem, loop->spare, ED_SPARES * sizeof *loop->spare);
   ed_heap_free(&loop->timers, &loop->mem);
+  ed_site_free(loop);
   if (loop->free_resolver != NULL) loop->free_resolver(loop);
   ed_mem_trim(&loop->mem);
   free(loop);

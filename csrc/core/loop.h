@@ -71,6 +71,10 @@ struct ed_loop {
   ed_scope top; /* owner of background tasks */
   int luck;     /* waits that may still finish without suspending */
   uint32_t next_id;
+  uint32_t nresumes;      /* of tasks, counted; never 0 in one */
+  uint32_t passed_on;     /* number of the resume in which 'origin' was noted */
+  bool is_own_origin;     /* it came from a coroutine of the same task */
+  struct ed_sites *sites; /* core/site, or NULL */
   ed_spare *spare;
   int highest_slot;              /* of the anchor tables */
   uint32_t nspare;               /* of at most ED_SPARES */
@@ -79,6 +83,7 @@ struct ed_loop {
   int cancels;                   /* scope -> cancellation error */
   int reasons;                   /* scope -> reason */
   int tracebacks;                /* task -> text, weak keys */
+  int origin;                    /* the failure that was passed on last (core/trace) */
   int names;                     /* task -> name, weak keys */
   int config;                    /* the table of eddy.config */
   int stock_coroutine;           /* fields of the library before ours were installed */

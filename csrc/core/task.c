@@ -17,6 +17,7 @@
 #include "core/coroutine.h"
 #include "core/error.h"
 #include "core/loop.h"
+#include "core/trace.h"
 
 enum {
   BASE_ARGS = 3,    /* task, handler, function */
@@ -125,27 +126,6 @@ static int is_cancellation (lua_State *L, ed_task *task, int index) {
   return ed_cancel_owner(L, task->loop, task->scope, index) != NULL;
 }
 
-/* Files the traceback away and passes the error on unchanged: '<close>' sees the same value. */
-static int handle_failure (lua_State *L) {
-  ed_loop *loop;
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &ed_box_key) != LUA_TUSERDATA) return 1;
-  loop = ((ed_box *)lua_touserdata(L, -1))->loop;
-  lua_pop(L, 1);
-  if (loop == NULL || loop->current == NULL || is_cancellation(L, loop->current, 1))
-    return 1;
-  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->tracebacks);
-  ed_task_push(L, loop->current);
-  luaL_traceback(L, L, NULL, 1);
-  if (ed_error_is(L, 1) && lua_getfield(L, 1, "traceback") == LUA_TNIL) {
-    lua_pushvalue(L, -2);
-    lua_setfield(L, 1, "traceback");
-  }
-  lua_settop(L, 4);
-  lua_rawset(L, 2);
-  lua_settop(L, 1);
-  return 1;
-}
-
 static void pack_results (lua_State *L, ed_task *task) {
   int n = lua_gettop(L) - (BASE_ARGS - 1);
   if (n <= 1) return;
@@ -163,7 +143,12 @@ static int conclude (lua_State *L, ed_task *task) {
   bool is_cancel = task->has_failed && is_cancellation(L, task, BASE_ARGS);
   int body = task->has_failed && !is_cancel ? BASE_ARGS : 0;
   task->outcome = ED_TASK_FAILED; /* should memory run out on the way */
-  if (ed_scope_push_failure(L, root, body, (uint32_t)task->nargs)) return 1;
+  if (ed_scope_push_failure(L, root, body, (uint32_t)task->nargs)) {
+    lua_pushcfunction(L, ed_trace_handler); /* what children failed with is now ours */
+    lua_insert(L, -2);
+    lua_call(L, 1, 1);
+    return 1;
+  }
   if (task->has_failed || (task->is_joining && root->cause != NULL)) {
     if (!task->has_failed) ed_cancel_push(L, task->loop, root->cause);
     task->outcome = ED_TASK_CANCELLED;
@@ -290,7 +275,7 @@ ed_task *ed_task_spawn (
   task->nargs = nargs + BASE_ARGS;
   lua_pushcfunction(task->co, ed_task_base);
   lua_pushlightuserdata(task->co, task);
-  lua_pushcfunction(task->co, handle_failure);
+  lua_pushcfunction(task->co, ed_trace_handler);
   lua_xmove(L, task->co, nargs + 1);
   if (!is_seen && spare->task == NULL) lua_pop(L, 1);
   return task;
@@ -401,6 +386,7 @@ void ed_task_resume (ed_loop *loop, ed_task *task) {
   }
   task->state = ED_TASK_RUNNING;
   loop->current = task;
+  if (++loop->nresumes == 0) loop->nresumes = 1;
   status = lua_resume(task->co, loop->L, nargs, &nres);
   loop->current = NULL;
   if (status == LUA_YIELD) {
@@ -518,23 +504,44 @@ uint32_t ed_scope_failures (const ed_scope *scope) {
   return n;
 }
 
+/* Push what 'task', which failed, failed with; its text goes into 'texts' as number 'n'. */
+static void push_failed (lua_State *L, ed_task *task, int texts, uint32_t n) {
+  luaL_checkstack(L, 8, "too many failures");
+  ed_task_push(L, task);
+  ed_task_push_first(L, -1, task);
+  ed_trace_passes_on(L, task->root.parent->host, -2);
+  ed_trace_push(L, task->loop, -2);
+  lua_rawseti(L, texts, n);
+  lua_remove(L, -2);
+}
+
+/* The body's own failure is at 'body', and its text is filed for the host. */
+static void push_body (lua_State *L, ed_task *host, int body, int texts, uint32_t n) {
+  ed_task_push(L, host);
+  ed_trace_push(L, host->loop, -1);
+  lua_rawseti(L, texts, n);
+  lua_pop(L, 1);
+  lua_pushvalue(L, body);
+  ed_trace_again(host);
+}
+
 bool ed_scope_push_failure (lua_State *L, ed_scope *scope, int body, uint32_t order) {
   uint32_t n = 0, seen = 0;
+  int texts = lua_gettop(L) + 1;
   ed_link *link;
   if (ed_list_is_empty(&scope->children) && body == 0) return false;
+  luaL_checkstack(L, 8, "failure");
+  lua_newtable(L);
   while ((link = scope->children.next) != &scope->children) {
     ed_task *child = ED_OF(link, ed_task, sibling);
-    luaL_checkstack(L, 6, "too many failures");
-    if (body != 0 && seen++ == order) lua_pushvalue(L, body), n++;
-    ed_task_push(L, child);
-    ed_task_push_first(L, -1, child);
-    lua_remove(L, -2);
-    n++;
+    if (body != 0 && seen++ == order) push_body(L, scope->host, body, texts, ++n);
+    push_failed(L, child, texts, ++n);
     ed_list_remove(link);
     ed_task_release(child);
   }
-  if (body != 0 && seen <= order) lua_pushvalue(L, body), n++;
-  if (n > 1) ed_error_group(L, (int)n);
+  if (body != 0 && seen <= order) push_body(L, scope->host, body, texts, ++n);
+  if (n > 1) ed_error_group(L, (int)n, texts);
+  lua_remove(L, texts);
   return true;
 }
 

@@ -53,7 +53,9 @@ struct ed_task {
   int slot;        /* of its coroutine and of itself, in the anchor tables */
   int nargs; /* of the first resume; later: failures of children before the body's */
   uint32_t id;
-  uint16_t barred;    /* how many reasons there are why it cannot wait just now */
+  uint32_t filed;  /* number of the resume in which its failure was filed (core/trace) */
+  uint16_t site;   /* the line that spawned it (core/site), or 0 */
+  uint16_t barred; /* how many reasons there are why it cannot wait just now */
   uint16_t swallowed; /* cancellations delivered to this scope without its being left */
   uint8_t state;
   bool has_started;

@@ -8,6 +8,8 @@
 #include "core/class.h"
 #include "core/error.h"
 #include "core/loop.h"
+#include "core/site.h"
+#include "core/trace.h"
 
 /* ---- awaiting the end of a task ---- */
 
@@ -31,6 +33,7 @@ static ed_verdict cancel_join (ed_op *op) {
 static int push_await (lua_State *L, ed_task *task) {
   if (task->state == ED_TASK_DONE) return ed_task_push_results(L, 1, task);
   ed_task_push_first(L, 1, task);
+  if (task->state == ED_TASK_FAILED) ed_trace_passes_on(L, task->loop->current, 1);
   return lua_error(L);
 }
 
@@ -129,7 +132,8 @@ static ed_task *check_spawner (lua_State *L) {
 static int l_spawn (lua_State *L) {
   ed_task *parent = check_spawner(L);
   ed_check_callable(L, 1);
-  ed_task_spawn(L, parent->loop, parent->scope, lua_gettop(L) - 1, true);
+  ed_task_spawn(L, parent->loop, parent->scope, lua_gettop(L) - 1, true)->site =
+    ed_site_here(L, parent->loop);
   return 1;
 }
 
@@ -153,7 +157,7 @@ int ed_task_spawn_with (lua_State *L, ed_loop *loop, ed_scope *owner) {
   refuse_option(L, "slice"), refuse_option(L, "cpu"), refuse_option(L, "memory");
   if (lua_getfield(L, 1, "name") != LUA_TNIL) luaL_checkstring(L, -1);
   lua_replace(L, 1);
-  ed_task_spawn(L, loop, owner, lua_gettop(L) - 2, true);
+  ed_task_spawn(L, loop, owner, lua_gettop(L) - 2, true)->site = ed_site_here(L, loop);
   if (!lua_isnil(L, 1)) set_name(L, loop, 2, 1);
   return 1;
 }
@@ -174,7 +178,8 @@ static int l_spawn_with (lua_State *L) {
 static int l_background (lua_State *L) {
   ed_loop *loop = check_spawner(L)->loop;
   ed_check_callable(L, 1);
-  ed_task_spawn(L, loop, &loop->top, lua_gettop(L) - 1, true);
+  ed_task_spawn(L, loop, &loop->top, lua_gettop(L) - 1, true)->site = ed_site_here(
+    L, loop);
   return 1;
 }
 
@@ -254,15 +259,17 @@ static int l_task_name (lua_State *L) {
 
 /*
 ** task:traceback() --> string
-** Of a failed task: where it failed; else: where it is now.
+** Of a failed task: where it failed, who awaited it, where these were spawned. Of one that
+** lives: where it is now. "" for one that ended otherwise.
 */
 static int l_task_traceback (lua_State *L) {
   ed_task *task = ed_task_check(L, 1);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->tracebacks);
-  lua_pushvalue(L, 1);
-  if (lua_rawget(L, -2) != LUA_TNIL) return 1;
-  if (task->co != NULL && !ed_task_has_ended(task)) luaL_traceback(L, task->co, NULL, 0);
-  else lua_pushliteral(L, "");
+  if (!ed_task_has_ended(task)) {
+    ed_trace_push_live(L, task);
+    return 1;
+  }
+  ed_trace_push(L, task->loop, 1);
+  if (task->state != ED_TASK_FAILED || lua_isnil(L, -1)) lua_pushliteral(L, "");
   return 1;
 }
 
@@ -305,9 +312,13 @@ static int hand_to_on_error (lua_State *L, ed_loop *loop) {
     lua_pushvalue(L, 1);
     lua_pushvalue(L, 2);
     lua_call(L, 2, 0);
-  } else
-    lua_writestringerror(
-      "eddy: error that nobody awaits: %s\n", luaL_tolstring(L, 1, NULL));
+    return 0;
+  }
+  lua_writestringerror(
+    "eddy: error that nobody awaits: %s\n", luaL_tolstring(L, 1, NULL));
+  if (!lua_isuserdata(L, 2)) return 0;
+  ed_trace_push(L, loop, 2);
+  if (lua_isstring(L, -1)) lua_writestringerror("%s\n", lua_tostring(L, -1));
   return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "core/block.h"
 #include "core/class.h"
 #include "core/error.h"
+#include "core/trace.h"
 #include "sync/sync.h"
 
 typedef enum gather_mode {
@@ -143,12 +144,26 @@ static void push_argument (lua_State *L, const gathering *g, uint32_t i) {
   else lua_pushvalue(L, (int)i + 1);
 }
 
+static void push_task (lua_State *L, const gathering *g, uint32_t i) {
+  if (g->row[i].is_own) ed_task_push(L, g->row[i].task);
+  else push_argument(L, g, i);
+}
+
 /* Push the first result of member 'i', or its error. */
 static void push_first (lua_State *L, const gathering *g, uint32_t i) {
-  const member *m = &g->row[i];
-  if (m->is_own) ed_task_push(L, m->task);
-  else push_argument(L, g, i);
-  ed_task_push_first(L, -1, m->task);
+  push_task(L, g, i);
+  ed_task_push_first(L, -1, g->row[i].task);
+  lua_remove(L, -2);
+}
+
+/* Push the error of member 'i', which is to be raised; its text becomes number 'n' of 'texts'. */
+static void push_failed (
+  lua_State *L, const gathering *g, uint32_t i, int texts, uint32_t n) {
+  push_task(L, g, i);
+  ed_task_push_first(L, -1, g->row[i].task);
+  ed_trace_push(L, g->op.loop, -2);
+  lua_rawseti(L, texts, n);
+  if (g->row[i].task->state == ED_TASK_FAILED) ed_trace_passes_on(L, g->op.task, -2);
   lua_remove(L, -2);
 }
 
@@ -166,11 +181,11 @@ static uint32_t count_failures (const gathering *g) {
 }
 
 /* Push the failures in the order in which they happened; returns how many. */
-static int push_failures (lua_State *L, const gathering *g) {
-  uint32_t n = count_failures(g);
+static int push_failures (lua_State *L, const gathering *g, int texts) {
+  uint32_t n = count_failures(g), seen = 0;
   int by_order = lua_gettop(L) + 1;
   if (n == 0) return 0;
-  luaL_checkstack(L, (int)n + 6, "too many failures");
+  luaL_checkstack(L, (int)n + 8, "too many failures");
   lua_createtable(L, (int)g->ended, 0);
   for (uint32_t i = 0; i < g->n; i++) {
     lua_pushboolean(L, has_failed(g, i));
@@ -178,12 +193,10 @@ static int push_failures (lua_State *L, const gathering *g) {
     lua_rawseti(L, by_order, g->row[i].order);
   }
   for (uint32_t order = 1; order <= g->ended; order++) {
-    if (lua_rawgeti(L, by_order, order) != LUA_TNUMBER) {
-      lua_pop(L, 1);
-      continue;
-    }
-    push_first(L, g, (uint32_t)lua_tointeger(L, -1));
-    lua_remove(L, -2);
+    bool is_failure = lua_rawgeti(L, by_order, order) == LUA_TNUMBER;
+    uint32_t i = is_failure ? (uint32_t)lua_tointeger(L, -1) : 0;
+    lua_pop(L, 1);
+    if (is_failure) push_failed(L, g, i, texts, ++seen);
   }
   lua_remove(L, by_order);
   return (int)n;
@@ -237,32 +250,54 @@ static int push_results (lua_State *L, const gathering *g) {
 /* ---- Lua half: the outcome ---- */
 
 /* All members of 'any' failed: their errors in the order of the arguments. */
-static void push_all_failed (lua_State *L, const gathering *g) {
+static void push_all_failed (lua_State *L, const gathering *g, int texts) {
   luaL_checkstack(L, (int)g->n + 8, "too many failures");
-  for (uint32_t i = 0; i < g->n; i++) push_first(L, g, i);
-  ed_error_group(L, (int)g->n);
+  for (uint32_t i = 0; i < g->n; i++) push_failed(L, g, i, texts, i + 1);
+  ed_error_group(L, (int)g->n, texts);
 }
 
-/* Push what is to be raised, if anything is. */
-static bool push_error (lua_State *L, const gathering *g, const ed_scope *cause) {
+/* Does the winner's own failure end the race? */
+static bool has_failed_winner (const gathering *g) {
+  return g->mode == GATHER_RACE && g->row[g->winner - 1].task->state != ED_TASK_DONE;
+}
+
+/* Push what is to be raised, if anything is; 'texts' is a table to file tracebacks in. */
+static bool push_error (lua_State *L, const gathering *g, int texts) {
+  ed_scope *cause = g->cause;
   bool is_outer = cause != NULL && cause != &g->block->scope;
-  int n = g->mode == GATHER_ALL || is_outer ? push_failures(L, g) : 0;
-  if (n > 1) ed_error_group(L, n);
+  int n = g->mode == GATHER_ALL || is_outer ? push_failures(L, g, texts) : 0;
+  if (n > 1) ed_error_group(L, n, texts);
   if (n > 0) return true;
-  if (is_outer) ed_cancel_push(L, g->op.loop, (ed_scope *)cause);
-  else if (g->mode == GATHER_ANY && g->winner == 0) push_all_failed(L, g);
-  else if (g->mode == GATHER_RACE && g->row[g->winner - 1].task->state != ED_TASK_DONE)
-    push_first(L, g, g->winner - 1);
+  if (is_outer) ed_cancel_push(L, g->op.loop, cause);
+  else if (g->mode == GATHER_ANY && g->winner == 0) push_all_failed(L, g, texts);
+  else if (has_failed_winner(g)) push_failed(L, g, g->winner - 1, texts, 1);
   else return false;
   return true;
 }
 
+/* Did everything go well? Then there is no need for a table of tracebacks. */
+static bool has_succeeded (const gathering *g) {
+  if (g->cause != NULL && g->cause != &g->block->scope) return false;
+  if (g->mode == GATHER_ALL) return g->winner == 0;
+  return g->mode == GATHER_SETTLE
+    || (g->winner != 0 && g->row[g->winner - 1].task->state == ED_TASK_DONE);
+}
+
+static bool fails (lua_State *L, const gathering *g) {
+  int texts = lua_gettop(L) + 1;
+  if (has_succeeded(g)) return false;
+  lua_newtable(L);
+  if (push_error(L, g, texts)) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
 static int finish_gather (lua_State *L, ed_op *op) {
   gathering *g = (gathering *)op;
-  bool fails = push_error(L, g, g->cause);
-  int n = fails ? 1 : push_results(L, g);
+  bool is_raising = fails(L, g);
+  int n = is_raising ? 1 : push_results(L, g);
   ed_block_close(L, g->block);
-  if (!fails) return n;
+  if (!is_raising) return n;
   ed_op_abandon(op->task); /* what is raised leaves no operation behind */
   return lua_error(L);
 }

@@ -5,6 +5,7 @@
 -- the contract that does not exist yet.
 
 local core = require "eddy.core"
+require "eddy.errors"
 
 ---@class eddy
 local eddy = {}
