@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bind/url_lua.h"
+#include "core/atomic.h"
 #include "core/block.h"
 #include "core/class.h"
 #include "core/coroutine.h"
@@ -15,6 +16,7 @@
 #include "core/loop.h"
 #include "core/run.h"
 #include "core/time.h"
+#include "core/var.h"
 #include "io/io.h"
 #include "sync/sync.h"
 
@@ -80,6 +82,8 @@ static void open_kernel (lua_State *L, ed_loop *loop, int box) {
   ed_open_block(L, loop, box);
   ed_open_coroutine(L, loop, box);
   ed_open_time(L, box);
+  ed_open_var(L, loop, box);
+  ed_open_atomic(L, box);
   ed_open_run(L, box);
   ed_open_sync(L, loop, box);
   ed_setfuncs(L, functions, box);

@@ -54,6 +54,7 @@ static void release_block (lua_State *L, ed_loop *loop, ed_block *block) {
 
 void ed_block_close (lua_State *L, ed_block *block) {
   ed_loop *loop = block->scope.host->loop;
+  if (block->verb == ED_BLOCK_SHIELD) block->scope.host->since = 0;
   ed_scope_pop(&block->scope);
   release_block(L, loop, block);
 }

@@ -63,6 +63,7 @@ static void init_tables (lua_State *L, ed_loop *loop) {
   loop->tracebacks = new_table_ref(L, "k");
   loop->origin = new_table_ref(L, "v");
   loop->names = new_table_ref(L, "k");
+  loop->vars = new_table_ref(L, "k");
   loop->config = new_table_ref(L, NULL);
 }
 
@@ -81,6 +82,7 @@ ed_loop *ed_loop_new (lua_State *L) {
   box->loop = calloc(1, sizeof *box->loop);
   if (box->loop == NULL) luaL_error(L, "not enough memory");
   box->loop->L = L;
+  box->loop->kill_grace = ED_KILL_GRACE;
   init_lists(box->loop);
   init_tables(L, box->loop);
   lua_pushvalue(L, -1);

@@ -33,6 +33,7 @@ typedef enum ed_class {
   ED_CLASS_PERMIT,
   ED_CLASS_QUEUE,
   ED_CLASS_EVENT,
+  ED_CLASS_VAR,
   ED_CLASS_STREAM,
   ED_CLASS_LISTENER,
   ED_CLASSES
@@ -44,6 +45,7 @@ enum {
   ED_READ_ROOM = 65536, /* of a read buffer */
   ED_BUFFERS = 8,       /* read buffers kept while they are not used */
   ED_SPARES = 1024,     /* coroutines kept for reuse: about a megabyte */
+  ED_KILL_GRACE = 5000, /* ms */
   ED_LUCK = 128         /* waits in a row that may finish without suspending */
 };
 
@@ -68,8 +70,9 @@ struct ed_loop {
   ed_link ready;
   ed_task *current;
   ed_task *root;
-  ed_scope top; /* owner of background tasks */
-  int luck;     /* waits that may still finish without suspending */
+  ed_scope top;        /* owner of background tasks */
+  int luck;            /* waits that may still finish without suspending */
+  uint32_t kill_grace; /* ms of catching cancellations before a task is killed */
   uint32_t next_id;
   uint32_t nresumes;      /* of tasks, counted; never 0 in one */
   uint32_t passed_on;     /* number of the resume in which 'origin' was noted */
@@ -85,6 +88,7 @@ struct ed_loop {
   int tracebacks;                /* task -> text, weak keys */
   int origin;                    /* the failure that was passed on last (core/trace) */
   int names;                     /* task -> name, weak keys */
+  int vars;                      /* coroutine -> chain of bindings, weak keys */
   int config;                    /* the table of eddy.config */
   int stock_coroutine;           /* fields of the library before ours were installed */
   int our_coroutine;             /* the table eddy.coroutine */

@@ -79,6 +79,7 @@ static int raise_impossible (lua_State *L, ed_loop *loop) {
     return luaL_error(L, "cannot await outside a task; use eddy.run");
   if (loop->current->is_killed)
     return luaL_error(L, "cannot await: task is being killed");
+  if (loop->current->atomic > 0) return luaL_error(L, "cannot await inside eddy.atomic");
   if (loop->current->leaf == L && !lua_isyieldable(L)) return ed_raise_blocked(L, L);
   return ed_nest_raise_blocked(L, loop->current);
 }

@@ -214,6 +214,17 @@ static void set_clock (lua_State *L, ed_loop *loop) {
   lua_pop(L, 2);
 }
 
+static void set_kill_grace (lua_State *L, ed_loop *loop) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->config);
+  lua_getfield(L, -1, "kill_grace");
+  loop->kill_grace = ED_KILL_GRACE;
+  if (lua_isnumber(L, -1)) {
+    lua_Number ms = lua_tonumber(L, -1) * 1e3;
+    loop->kill_grace = ms < (lua_Number)(UINT32_MAX / 2) ? (uint32_t)ms : UINT32_MAX / 2;
+  }
+  lua_pop(L, 2);
+}
+
 /*
 ** eddy.config{on_error=, clock=, kill_grace=, coroutine=}
 ** Belongs to the runtime and persists between runs; false restores a default. Raises while a
@@ -234,6 +245,7 @@ static int l_config (lua_State *L) {
     lua_rawset(L, 2);
   }
   set_clock(L, loop);
+  set_kill_grace(L, loop);
   if (has_config_off(L, loop, "coroutine")) ed_coroutine_install(L, loop, false);
   return 0;
 }

@@ -18,6 +18,7 @@
 #include "core/error.h"
 #include "core/loop.h"
 #include "core/trace.h"
+#include "core/var.h"
 
 enum {
   BASE_ARGS = 3,    /* task, handler, function */
@@ -262,6 +263,7 @@ ed_task *ed_task_spawn (
   lua_State *L, ed_loop *loop, ed_scope *owner, int nargs, bool is_seen) {
   ed_task *task;
   ed_spare *spare;
+  bool has_vars;
   check_owner(L, loop, owner);
   if (loop->nspare == 0) add_spare(L, loop);
   spare = &loop->spare[loop->nspare - 1];
@@ -269,9 +271,11 @@ ed_task *ed_task_spawn (
     luaL_error(L, "too many arguments");
   task = spare->task;
   if (is_seen || task == NULL) task = box_task(L, loop, spare, nargs);
+  has_vars = ed_vars_inherit(L, loop, spare->co);
   loop->nspare--;
   init_task(task, loop, owner, spare);
   task->is_seen = is_seen;
+  task->has_vars = has_vars;
   task->nargs = nargs + BASE_ARGS;
   lua_pushcfunction(task->co, ed_task_base);
   lua_pushlightuserdata(task->co, task);
@@ -314,6 +318,7 @@ static void end_task (ed_task *task, ed_task_state outcome) {
   task->state = (uint8_t)outcome;
   task->loop->ntasks--;
   ed_nest_free(task);
+  if (task->has_vars) ed_vars_forget(task->loop->L, task);
   while ((link = ed_list_shift(&task->watchers)) != NULL)
     ED_OF(link, ed_watch, link)->ended(ED_OF(link, ed_watch, link), task);
   stays = outcome == ED_TASK_FAILED && !is_awaited
@@ -493,6 +498,7 @@ bool ed_task_cancel (ed_task *task, ed_why why) {
 int ed_task_join_children (
   lua_State *L, ed_scope *scope, lua_KContext ctx, lua_KFunction k) {
   if (scope->host->op != NULL) ed_op_abandon(scope->host);
+  scope->host->since = 0;
   scope->host->state = ED_TASK_WAITING;
   return lua_yieldk(L, 0, ctx, k);
 }

@@ -56,10 +56,13 @@ struct ed_task {
   uint32_t filed;  /* number of the resume in which its failure was filed (core/trace) */
   uint16_t site;   /* the line that spawned it (core/site), or 0 */
   uint16_t barred; /* how many reasons there are why it cannot wait just now */
+  uint32_t since;  /* ms: of the first of these, or 0 */
   uint16_t swallowed; /* cancellations delivered to this scope without its being left */
   uint8_t state;
   bool has_started;
   bool is_seen;    /* a script may hold this task: its userdata is not reused */
+  bool has_vars;   /* task-local variables are bound (core/var) */
+  uint8_t atomic;  /* how many eddy.atomic it is in: it must not wait */
   bool is_joining; /* waits for the children of its innermost scope */
   uint8_t shape;   /* of the result: 0 none, 1 one value, 2 a table of several with n */
   bool is_killed;

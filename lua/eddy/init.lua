@@ -14,7 +14,7 @@ for _, name in ipairs {
   "run", "spawn", "spawn_with", "background", "current", "sleep", "sleep_until", "now",
   "group", "gather", "settle", "race", "any", "timeout", "within", "shield", "deadline",
   "remaining", "cancelled", "is", "error", "config", "stats", "dump", "semaphore", "queue",
-  "event", "Error", "ErrorGroup", "coroutine",
+  "event", "Error", "ErrorGroup", "coroutine", "atomic", "var",
 } do
   eddy[name] = core[name]
 end
@@ -62,7 +62,7 @@ end
 
 local later = {
   every = true, as_completed = true, map = true, each = true, defer = true, future = true,
-  await = true, gen = true, require = true, atomic = true, var = true,
+  await = true, gen = true, require = true,
   lock = true, condition = true, barrier = true, select = true, ratelimit = true, pool = true,
   offload = true, offload_map = true, frame = true, on = true,
 }

@@ -14,7 +14,7 @@ local NAMES = {
 local HERE = {
   "run", "spawn", "spawn_with", "background", "current", "sleep", "sleep_until", "now", "group", "gather", "settle",
   "race", "any", "timeout", "within", "shield", "deadline", "remaining", "cancelled", "pcall", "is", "error",
-  "config", "stats", "dump", "semaphore", "event", "queue",
+  "config", "stats", "dump", "semaphore", "event", "queue", "atomic", "var",
 }
 
 local TestNames = {}

@@ -98,8 +98,8 @@ local TestLater = {}
 
 function TestLater:test_each_missing_name_says_so()
   for _, name in ipairs {
-    "every", "as_completed", "map", "each", "defer", "future", "await", "gen", "require", "atomic",
-    "var", "lock", "condition", "barrier", "select", "ratelimit", "pool", "offload", "offload_map",
+    "every", "as_completed", "map", "each", "defer", "future", "await", "gen", "require",
+    "lock", "condition", "barrier", "select", "ratelimit", "pool", "offload", "offload_map",
   } do
     lu.assertErrorMsgContains("not yet: eddy." .. name, function() return eddy[name] end)
   end
