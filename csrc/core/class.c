@@ -32,12 +32,15 @@ void ed_class_new (lua_State *L, ed_loop *loop, ed_class id, const char *name,
   loop->metatable[id] = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-void *ed_class_push (lua_State *L, ed_loop *loop, ed_class id, size_t size, int nuv) {
+void *ed_class_push_raw (lua_State *L, ed_loop *loop, ed_class id, size_t size, int nuv) {
   void *object = lua_newuserdatauv(L, size, nuv);
-  memset(object, 0, size);
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->metatable[id]);
   lua_setmetatable(L, -2);
   return object;
+}
+
+void *ed_class_push (lua_State *L, ed_loop *loop, ed_class id, size_t size, int nuv) {
+  return memset(ed_class_push_raw(L, loop, id, size, nuv), 0, size);
 }
 
 void *ed_class_test (lua_State *L, ed_loop *loop, int arg, ed_class id) {

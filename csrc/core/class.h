@@ -23,6 +23,9 @@ void ed_class_new (lua_State *L, ed_loop *loop, ed_class id, const char *name,
 /* A new userdata of 'size' cleared bytes with 'nuv' user values, pushed. */
 void *ed_class_push (lua_State *L, ed_loop *loop, ed_class id, size_t size, int nuv);
 
+/* The same, not cleared. */
+void *ed_class_push_raw (lua_State *L, ed_loop *loop, ed_class id, size_t size, int nuv);
+
 /* The userdata of class 'id' at 'arg', or NULL. */
 void *ed_class_test (lua_State *L, ed_loop *loop, int arg, ed_class id);
 

@@ -113,6 +113,7 @@ struct ed_loop {
   bool is_manual;
   bool is_started; /* the alarm is in the uv loop */
   bool is_running;
+  bool is_nested;      /* a task runs on top of the one that awaits it */
   bool is_installed;   /* our functions are in the library's table 'coroutine' */
   bool is_closing;     /* being torn down: nothing waits any more */
   bool is_left_behind; /* the pool still works for us: never freed */

@@ -270,6 +270,43 @@ int ed_await (lua_State *L, ed_op *op, int started) {
   return lua_yieldk(L, 0, 0, await_k);
 }
 
+/*
+** Is 'next' the first in line and fresh? Then it may run on top of the waiter, once deep: its
+** calls are counted anew, so that it has as much C stack as anywhere else.
+*/
+static bool may_run_now (ed_loop *loop, const ed_task *next) {
+  return !loop->is_nested && !next->has_started && loop->ready.next == &next->ready
+    && ed_spend(loop);
+}
+
+static void run_now (ed_loop *loop, ed_task *waiter, ed_task *next) {
+  ed_list_remove(&next->ready);
+  loop->is_nested = true;
+  ed_task_resume(loop, next);
+  loop->is_nested = false;
+  loop->current = waiter;
+}
+
+/* Woken with an answer, and nobody is ready before it. */
+static bool is_next (ed_loop *loop, const ed_task *task) {
+  return task->state == ED_TASK_READY && task->op != NULL
+    && loop->ready.next == &task->ready;
+}
+
+int ed_await_task (lua_State *L, ed_op *op, ed_task *next) {
+  ed_task *task = op->task;
+  ed_loop *loop = task->loop;
+  if (op->done || !may_run_now(loop, next)) return ed_await(L, op, 0);
+  op->owners |= ED_ENGINE;
+  count_pending(op, 1);
+  task->state = ED_TASK_WAITING;
+  run_now(loop, task, next);
+  if (!is_next(loop, task)) return lua_yieldk(L, 0, 0, await_k);
+  ed_list_remove(&task->ready);
+  task->state = ED_TASK_RUNNING;
+  return answer(L, task, op);
+}
+
 void ed_task_interrupt (ed_task *task) {
   ed_op *op = task->op;
   if (task->state != ED_TASK_WAITING || op == NULL || op->done || op->asked) return;

@@ -243,7 +243,7 @@ static void init_task (
 ** see it or there is none (this may raise), else the one that waits in the slot.
 */
 static ed_task *box_task (lua_State *L, ed_loop *loop, ed_spare *spare, int nargs) {
-  ed_task *task = ed_class_push(L, loop, ED_CLASS_TASK, sizeof *task, 1);
+  ed_task *task = ed_class_push_raw(L, loop, ED_CLASS_TASK, sizeof *task, 1);
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->tasks);
   lua_pushvalue(L, -2);
   lua_rawseti(L, -2, spare->slot);

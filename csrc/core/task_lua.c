@@ -90,7 +90,7 @@ static int wait_for (lua_State *L, const ed_optype *type) {
   ed_list_init(&j->watch.link);
   if (ed_task_has_ended(task)) ed_op_done(&j->op, 0);
   else ed_list_append(&task->watchers, &j->watch.link);
-  return ed_await(L, &j->op, 0);
+  return ed_await_task(L, &j->op, task);
 }
 
 /*
