@@ -14,6 +14,8 @@
 #include "core/coroutine.h"
 #include "core/error.h"
 
+enum { MAX_INDENT = 32 }; /* of the task tree */
+
 /* ---- the way out ---- */
 
 static void end_run (lua_State *L, ed_loop *loop) {
@@ -47,15 +49,22 @@ static void push_guard (lua_State *L) {
 
 /* ---- deadlock ---- */
 
+/* Deeper than that a number stands for the indentation, so that the whole stays linear. */
+static void indent (lua_State *L, luaL_Buffer *b, int depth) {
+  for (int i = 1; i < depth && i < MAX_INDENT; i++) luaL_addstring(b, "  ");
+  if (depth <= MAX_INDENT) return;
+  lua_pushfstring(L, "(%d) ", depth);
+  luaL_addvalue(b);
+}
+
 void ed_dump_push (lua_State *L, ed_loop *loop) {
   luaL_Buffer b;
-  ed_scope *top = &loop->top;
+  ed_scope *top = &loop->top, *at = top;
+  int depth = 0;
   luaL_buffinit(L, &b);
-  for (ed_scope *at = ed_scope_after(top, top); at != NULL;
-       at = ed_scope_after(at, top)) {
+  while ((at = ed_scope_after(at, top, &depth)) != NULL) {
     if (at->kind != ED_SCOPE_TASK || ed_task_has_ended(at->host)) continue;
-    for (ed_scope *up = at->parent; up != top; up = up->parent)
-      if (up->kind == ED_SCOPE_TASK) luaL_addstring(&b, "  ");
+    indent(L, &b, depth);
     ed_task_push_line(L, at->host);
     luaL_addvalue(&b);
     luaL_addchar(&b, '\n');

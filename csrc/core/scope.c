@@ -72,9 +72,19 @@ static ed_scope *beside (ed_scope *at, ed_scope *top) {
   return NULL;
 }
 
-ed_scope *ed_scope_after (ed_scope *at, ed_scope *top) {
+/* Tasks above 'at', counted on: each step of the walk goes up only as far as it went down. */
+static int levels_between (const ed_scope *at, const ed_scope *top) {
+  int levels = 0;
+  for (; at != top; at = at->parent) levels += at->kind == ED_SCOPE_TASK;
+  return levels;
+}
+
+ed_scope *ed_scope_after (ed_scope *at, ed_scope *top, int *depth) {
   ed_scope *next = below(at);
-  return next != NULL ? next : beside(at, top);
+  if (next == NULL && (next = beside(at, top)) != NULL)
+    *depth -= levels_between(at, next->parent);
+  if (next != NULL) *depth += next->kind == ED_SCOPE_TASK;
+  return next;
 }
 
 static void apply (ed_scope *scope, ed_scope *cause) {

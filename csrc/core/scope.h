@@ -62,8 +62,11 @@ void ed_scope_pop (ed_scope *scope);
 /* Cancel for 'why'. False if it had been cancelled before. */
 bool ed_scope_cancel (ed_scope *scope, ed_why why);
 
-/* The next scope of a walk over the tree below 'top', parents first; NULL at the end. */
-ed_scope *ed_scope_after (ed_scope *at, ed_scope *top);
+/*
+** The next scope of a walk over the tree below 'top', parents first; NULL at the end. 'depth'
+** counts the tasks from 'top' down to it.
+*/
+ed_scope *ed_scope_after (ed_scope *at, ed_scope *top, int *depth);
 
 /* Open a shield: what is cancelled around it applies inside from now on. */
 void ed_scope_expose (ed_scope *shield);
