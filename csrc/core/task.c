@@ -83,19 +83,27 @@ void ed_task_shrink (lua_State *L, ed_loop *loop) {
   loop->highest_slot = 0;
 }
 
+static void forget_traceback (ed_task *task) {
+  lua_State *co = task->co;
+  lua_rawgeti(co, LUA_REGISTRYINDEX, task->loop->tracebacks);
+  ed_task_push(co, task);
+  if (lua_rawget(co, 1) != LUA_TNIL) {
+    ed_task_push(co, task);
+    lua_pushnil(co);
+    lua_rawset(co, 1);
+  }
+}
+
 /* What the next task in the same userdata must not inherit. */
 static void forget_result (ed_task *task) {
   lua_State *co = task->co;
-  ed_task_push(co, task);
-  lua_pushnil(co);
-  lua_setiuservalue(co, 1, 1);
-  lua_rawgeti(co, LUA_REGISTRYINDEX, task->loop->tracebacks);
-  lua_pushvalue(co, 1);
-  if (task->state == ED_TASK_FAILED && lua_rawget(co, 2) != LUA_TNIL) {
-    lua_pushvalue(co, 1);
+  if (!task->is_on_stack) {
+    ed_task_push(co, task);
     lua_pushnil(co);
-    lua_rawset(co, 2);
+    lua_setiuservalue(co, 1, 1);
   }
+  lua_settop(co, 0);
+  if (task->state == ED_TASK_FAILED) forget_traceback(task);
   lua_settop(co, 0);
 }
 
@@ -328,9 +336,18 @@ static void end_task (ed_task *task, ed_task_state outcome) {
   if (!stays && !task->is_held) ed_task_release(task);
 }
 
+/*
+** A script may ask for the result of a task that it has seen at any time, so that goes into the
+** userdata. What only its owner collects, soon, stays where it is.
+*/
 static void take_result (ed_task *task, int nres) {
   lua_State *co = task->co;
   if (nres == 0) return;
+  if (task->is_held && !task->is_seen) {
+    task->is_on_stack = true;
+    if (task->shape == 0) task->shape = 1;
+    return;
+  }
   ed_task_push(co, task);
   lua_insert(co, -2);
   lua_setiuservalue(co, -2, 1);
@@ -559,10 +576,19 @@ static void push_missing_error (lua_State *L, const ed_task *task) {
   else ed_error_push(L, "cancelled", NULL, NULL, NULL, "task cancelled");
 }
 
+static void push_value (lua_State *L, int index, const ed_task *task) {
+  if (!task->is_on_stack) {
+    lua_getiuservalue(L, index, 1);
+    return;
+  }
+  lua_pushvalue(task->co, -1);
+  lua_xmove(task->co, L, 1);
+}
+
 static int push_results (lua_State *L, int index, const ed_task *task) {
   int table = lua_gettop(L) + 1, n;
   if (task->shape == 0) return 0;
-  lua_getiuservalue(L, index, 1);
+  push_value(L, index, task);
   if (task->shape == 1) return 1;
   lua_getfield(L, table, "n");
   n = (int)lua_tointeger(L, -1);
@@ -581,7 +607,7 @@ int ed_task_push_results (lua_State *L, int index, ed_task *task) {
 }
 
 void ed_task_push_first (lua_State *L, int index, ed_task *task) {
-  if (task->shape != 0) lua_getiuservalue(L, index, 1);
+  if (task->shape != 0) push_value(L, index, task);
   else if (task->state == ED_TASK_DONE) lua_pushnil(L);
   else push_missing_error(L, task);
   if (task->shape != 2) return;

@@ -60,11 +60,12 @@ struct ed_task {
   uint16_t swallowed; /* cancellations delivered to this scope without its being left */
   uint8_t state;
   bool has_started;
-  bool is_seen;    /* a script may hold this task: its userdata is not reused */
-  bool has_vars;   /* task-local variables are bound (core/var) */
-  uint8_t atomic;  /* how many eddy.atomic it is in: it must not wait */
-  bool is_joining; /* waits for the children of its innermost scope */
-  uint8_t shape;   /* of the result: 0 none, 1 one value, 2 a table of several with n */
+  bool is_seen;     /* a script may hold this task: its userdata is not reused */
+  bool has_vars;    /* task-local variables are bound (core/var) */
+  uint8_t atomic;   /* how many eddy.atomic it is in: it must not wait */
+  bool is_joining;  /* waits for the children of its innermost scope */
+  uint8_t shape;    /* of the result: 0 none, 1 one value, 2 a table of several with n */
+  bool is_on_stack; /* the result lies on its coroutine, which it keeps */
   bool is_killed;
   bool is_held;    /* keep the slot when it ends: somebody will collect the result */
   bool has_failed; /* the body ended by an error or a cancellation */
@@ -113,7 +114,8 @@ void ed_task_kill (ed_task *task);
 /* Push the results of an ended task (any number), or its error (one value). */
 int ed_task_push_results (lua_State *L, int index, ed_task *task);
 
-/* Push the first result of an ended task, or its error. 'index' is its userdata. */
+/* Push the first result of an ended task, or its error. 'index' is its userdata, not needed for
+   a result that is on the stack. */
 void ed_task_push_first (lua_State *L, int index, ed_task *task);
 
 /*

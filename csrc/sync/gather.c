@@ -140,7 +140,7 @@ static void drop_gather (ed_op *op) {
 /* ---- Lua half: results ---- */
 
 static void push_argument (lua_State *L, const gathering *g, uint32_t i) {
-  if (g->is_list) lua_geti(L, 1, (lua_Integer)i + 1);
+  if (g->is_list) lua_rawgeti(L, 1, (lua_Integer)i + 1);
   else lua_pushvalue(L, (int)i + 1);
 }
 
@@ -151,8 +151,13 @@ static void push_task (lua_State *L, const gathering *g, uint32_t i) {
 
 /* Push the first result of member 'i', or its error. */
 static void push_first (lua_State *L, const gathering *g, uint32_t i) {
+  ed_task *task = g->row[i].task;
+  if (task->is_on_stack) {
+    ed_task_push_first(L, 0, task);
+    return;
+  }
   push_task(L, g, i);
-  ed_task_push_first(L, -1, g->row[i].task);
+  ed_task_push_first(L, -1, task);
   lua_remove(L, -2);
 }
 
@@ -365,38 +370,41 @@ static void start_member (lua_State *L, gathering *g, uint32_t i, ed_loop *loop)
   watch_task(g, &g->row[i], task, is_own);
 }
 
-/* Members are checked before anything is started. */
+/* Members are checked before anything is started; the one at the top stays there. */
 static void check_member (lua_State *L, ed_loop *loop, lua_Integer i) {
-  ed_task *task = ed_class_test(L, loop, -1, ED_CLASS_TASK);
+  ed_task *task;
+  if (lua_isfunction(L, -1)) return;
+  task = ed_class_test(L, loop, -1, ED_CLASS_TASK);
   if (task != NULL && task == loop->current) luaL_error(L, "task cannot await itself");
-  if (task == NULL && !lua_isfunction(L, -1)) {
-    if (luaL_getmetafield(L, -1, "__call") == LUA_TNIL)
-      luaL_error(
-        L, "member %d: function or Task expected, got %s", (int)i, luaL_typename(L, -1));
-    lua_pop(L, 1);
-  }
+  if (task != NULL) return;
+  if (luaL_getmetafield(L, -1, "__call") == LUA_TNIL)
+    luaL_error(
+      L, "member %d: function or Task expected, got %s", (int)i, luaL_typename(L, -1));
   lua_pop(L, 1);
 }
 
-static uint32_t check_members (lua_State *L, ed_loop *loop, bool is_list) {
-  lua_Integer n = is_list ? luaL_len(L, 1) : lua_gettop(L);
+/* The script may change its list while we wait, so the members go into a table of our own. */
+static uint32_t take_list (lua_State *L, ed_loop *loop) {
+  lua_Integer n = luaL_len(L, 1);
   luaL_argcheck(L, n < 0x7fffffff, 1, "too many members");
+  lua_createtable(L, (int)n, 0);
   for (lua_Integer i = 1; i <= n; i++) {
-    if (is_list) lua_geti(L, 1, i);
-    else lua_pushvalue(L, (int)i);
+    lua_geti(L, 1, i);
     check_member(L, loop, i);
+    lua_rawseti(L, 2, i);
   }
+  lua_replace(L, 1);
   return (uint32_t)n;
 }
 
-/* The script may change its list while we wait; tasks in it are looked up again at the end. */
-static void copy_list (lua_State *L, uint32_t n) {
-  lua_createtable(L, (int)n, 0);
-  for (uint32_t i = 1; i <= n; i++) {
-    lua_geti(L, 1, i);
-    lua_rawseti(L, -2, i);
+static uint32_t take_arguments (lua_State *L, ed_loop *loop) {
+  int n = lua_gettop(L);
+  for (int i = 1; i <= n; i++) {
+    lua_pushvalue(L, i);
+    check_member(L, loop, i);
+    lua_pop(L, 1);
   }
-  lua_replace(L, 1);
+  return (uint32_t)n;
 }
 
 static int start_all (
@@ -419,10 +427,9 @@ static int run_members (lua_State *L, gather_mode mode) {
   ed_loop *loop = ed_loop_of(L);
   bool is_list = lua_istable(L, 1);
   uint32_t n;
-  if (mode != GATHER_ALL || is_list) luaL_checktype(L, 1, LUA_TTABLE), lua_settop(L, 1);
-  n = is_list ? (uint32_t)luaL_len(L, 1) : 0;
-  if (is_list) copy_list(L, n);
-  n = check_members(L, loop, is_list);
+  if (mode != GATHER_ALL) luaL_checktype(L, 1, LUA_TTABLE);
+  if (is_list) lua_settop(L, 1);
+  n = is_list ? take_list(L, loop) : take_arguments(L, loop);
   if (n == 0 && mode >= GATHER_RACE) return luaL_argerror(L, 1, "no members");
   return start_all(L, ed_checkpoint(L), mode, n, is_list);
 }
