@@ -89,12 +89,13 @@ static int l_main (lua_State *L) {
   lua_call(L, 1, 1);
   lua_getfield(L, -1, "main");
   lua_getglobal(L, "arg");
-  lua_call(L, 1, 1);
-  return 1;
+  lua_call(L, 1, 2);
+  return 2;
 }
 
 int main (int argc, char **argv) {
   int code = EXIT_FAILURE;
+  bool is_stuck = false;
   lua_State *L = luaL_newstate();
   if (L == NULL) {
     fputs("eddy: not enough memory\n", stderr);
@@ -105,8 +106,15 @@ int main (int argc, char **argv) {
   lua_pushcfunction(L, l_main);
   lua_pushinteger(L, argc);
   lua_pushlightuserdata(L, argv);
-  if (lua_pcall(L, 2, 1, 1) == LUA_OK) code = (int)lua_tointeger(L, -1);
-  else fprintf(stderr, "eddy: %s\n", lua_tostring(L, -1));
+  if (lua_pcall(L, 2, 2, 1) == LUA_OK) {
+    code = (int)lua_tointeger(L, -2);
+    is_stuck = lua_toboolean(L, -1);
+  } else fprintf(stderr, "eddy: %s\n", lua_tostring(L, -1));
   lua_close(L);
+  if (
+    is_stuck) { /* libuv would wait for its threads, for as long as a name server is silent */
+    fflush(NULL);
+    _exit(code);
+  }
   return code;
 }

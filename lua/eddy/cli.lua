@@ -292,6 +292,7 @@ end
 --- Run the program. Sets the global `arg` as lua.c does.
 ---@param words string[]   the command line: the program at 0, its options and arguments from 1
 ---@return integer code    for the process to exit with
+---@return boolean is_stuck  a thread of the pool still works (a name lookup without answer, say)
 function cli.main(words)
   local options, bad = parse(words)
   if not options then return usage(bad) end
@@ -304,7 +305,7 @@ function cli.main(words)
   local code = run_init(options)
   if code == 0 then code = run_actions(options) end
   if code == 0 then code = run_rest(options) end
-  return code
+  return code, eddy.stats().jobs > 0
 end
 
 return cli

@@ -154,7 +154,7 @@ function TestCancel:test_about_when_it_completes()
       local stream
       local task = eddy.spawn(function()
         stream = net.connect(listener.port and local_port(listener.port) or at)
-        eddy.sleep(0)
+        eddy.sleep(1000)
       end)
       for _ = 1, passes do eddy.sleep(0) end
       task:cancel()
@@ -253,6 +253,17 @@ function TestNames.test_outside_cancelled_lookups_do_not_hold_up_others()
   lu.assertEquals(lines[#lines - 1], "io\tEAGAIN\tresolve\ttrue")
   lu.assertEquals(lines[#lines], "1\tfalse")
   lu.assertEquals(#lines, 5)   -- the queued ones were never begun
+end
+
+function TestNames.test_outside_the_program_does_not_wait_for_a_silent_name_server()
+  local began = os.time()
+  local lines = run [[
+    print(eddy.within(0.05, net.connect, { host = "silent!", port = 1 }))
+    io.stdout:setvbuf "full"
+    io.write "flushed"
+  ]]
+  lu.assertEquals(lines, { "lookup silent!, 1 running", "false", "flushed" })
+  lu.assertTrue(os.time() - began < 10)
 end
 
 -- The same name again, after its lookup was cancelled.

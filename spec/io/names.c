@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
 ** Name lookup for tests, to be preloaded: a host that ends in "!" is made of parts with commas
-** between them: addresses, "slow" (0.2 s), "stuck" (1 s), "again" and "none" (failures). Each
+** between them: addresses, "slow" (0.2 s), "stuck" (1 s), "silent" (60 s), "again" and "none" (failures). Each
 ** lookup is told on standard output, with the number of those that run.
 */
 #include <arpa/inet.h>
@@ -41,6 +41,7 @@ static int make (char *parts, struct addrinfo **found) {
        part = strtok_r(NULL, ",!", &state)) {
     if (strcmp(part, "slow") == 0) usleep(200000);
     else if (strcmp(part, "stuck") == 0) sleep(1);
+    else if (strcmp(part, "silent") == 0) sleep(60);
     else if (strcmp(part, "again") == 0) return EAI_AGAIN;
     else if (strcmp(part, "none") == 0) return EAI_NONAME;
     else if (strchr("0123456789:", *part) != NULL) {
