@@ -16,6 +16,7 @@
 #include "core/loop.h"
 #include "core/run.h"
 #include "core/time.h"
+#include "core/trace.h"
 #include "core/var.h"
 #include "io/io.h"
 #include "sync/sync.h"
@@ -29,12 +30,23 @@ static int l_isatty (lua_State *L) {
 }
 
 /*
+** core.checkpoint()
+** For waits written in Lua that may have nothing to wait for: raises where waiting is impossible
+** or cancelled, and lets others run once the budget of such luck is spent.
+*/
+static int l_checkpoint (lua_State *L) {
+  ed_task *task = ed_checkpoint(L);
+  return ed_spend(task->loop) ? 0 : ed_yield_with(L, task, 0);
+}
+
+/*
 ** core.awaitable() --> boolean
 ** Could the caller wait here?
 */
 static int l_awaitable (lua_State *L) {
   ed_task *task = ed_loop_of(L)->current;
-  lua_pushboolean(L, task != NULL && task->leaf == L && lua_isyieldable(L));
+  lua_pushboolean(
+    L, task != NULL && task->leaf == L && task->barred == 0 && lua_isyieldable(L));
   return 1;
 }
 
@@ -51,6 +63,40 @@ static int l_cancels (lua_State *L) {
 }
 
 /*
+** core.trace(err) --> text | nil
+** In a message handler inside a coroutine: what the failure leaves to read. Nil for a
+** cancellation, and outside a task.
+*/
+static int l_trace (lua_State *L) {
+  ed_loop *loop = ed_loop_of(L);
+  lua_settop(L, 1);
+  if (loop->current == NULL) return 0;
+  ed_trace_push_coroutine(L, loop, L);
+  return 1;
+}
+
+/*
+** core.raise(err, text)
+** Raises 'err' in the running task; 'text' from core.trace, or nil, belongs to it.
+*/
+static int l_raise (lua_State *L) {
+  ed_loop *loop = ed_loop_of(L);
+  lua_settop(L, 2);
+  lua_pushvalue(L, 1);
+  if (loop->current != NULL && lua_isstring(L, 2)) ed_trace_belongs(L, loop, 2);
+  return lua_error(L);
+}
+
+/*
+** core.istask(value) --> boolean
+*/
+static int l_istask (lua_State *L) {
+  luaL_checkany(L, 1);
+  lua_pushboolean(L, ed_class_test(L, ed_loop_of(L), 1, ED_CLASS_TASK) != NULL);
+  return 1;
+}
+
+/*
 ** core.methods(object) --> the table of methods of its class, for Lua to add policy
 */
 static int l_methods (lua_State *L) {
@@ -61,8 +107,12 @@ static int l_methods (lua_State *L) {
 
 static const luaL_Reg functions[] = {
   {"isatty", l_isatty},
+  {"checkpoint", l_checkpoint},
   {"awaitable", l_awaitable},
   {"cancels", l_cancels},
+  {"istask", l_istask},
+  {"trace", l_trace},
+  {"raise", l_raise},
   {"methods", l_methods},
   {NULL, NULL},
 };

@@ -320,8 +320,6 @@ static int l_group_spawn_with (lua_State *L) {
   return ed_task_spawn_with(L, ed_loop_of(L), &block->scope);
 }
 
-static int l_group_start (lua_State *L) { return luaL_error(L, "not yet: group:start"); }
-
 /*
 ** group:cancel([reason])
 ** Cancels the members and, in the function form, the body; the block then ends normally.
@@ -433,7 +431,6 @@ static const luaL_Reg functions[] = {
 static const luaL_Reg group_methods[] = {
   {"spawn", l_group_spawn},
   {"spawn_with", l_group_spawn_with},
-  {"start", l_group_start},
   {"cancel", l_group_cancel},
   {NULL, NULL},
 };

@@ -277,9 +277,25 @@ void ed_loop_turn (ed_loop *loop, bool may_block) {
   run_ready(loop);
 }
 
+static void count_active (uv_handle_t *handle, void *count) {
+  *(uint32_t *)count += uv_is_active(handle) && uv_has_ref(handle);
+}
+
+/*
+** Is there anything in the uv loop, of a library that shares it, that could call a script back?
+** What is ours cannot: it answers operations, and they are counted.
+*/
+static bool has_foreign_life (const ed_loop *loop) {
+  uint32_t all = 0, ours = uv_is_active((const uv_handle_t *)&loop->alarm) != 0;
+  for (ed_link *at = loop->handles.next; at != &loop->handles; at = at->next)
+    count_active(&ED_OF(at, ed_handle, link)->uv.any, &ours);
+  uv_walk(loop->uv, count_active, &all);
+  return all > ours || loop->uv->active_reqs.count > 0;
+}
+
 bool ed_loop_is_stuck (const ed_loop *loop) {
-  return ed_list_is_empty(&loop->ready) && loop->timers.count == 0
-    && loop->nexternal == 0;
+  return ed_list_is_empty(&loop->ready) && loop->timers.count == 0 && loop->nexternal == 0
+    && (loop->ncallbacks == 0 || !has_foreign_life(loop));
 }
 
 /* ---- the way down ---- */

@@ -34,6 +34,11 @@ typedef enum ed_class {
   ED_CLASS_QUEUE,
   ED_CLASS_EVENT,
   ED_CLASS_VAR,
+  ED_CLASS_FUTURE,
+  ED_CLASS_CALLBACK,
+  ED_CLASS_SENTINEL,
+  ED_CLASS_COMPLETIONS,
+  ED_CLASS_READY,
   ED_CLASS_STREAM,
   ED_CLASS_LISTENER,
   ED_CLASSES
@@ -99,7 +104,9 @@ struct ed_loop {
   uint32_t ntasks;    /* that have not ended */
   uint32_t nops;      /* that have not been dropped */
   uint32_t nexternal; /* pending ones that something outside can complete */
-  uint32_t njobs;     /* in libuv's thread pool */
+  uint32_t
+    ncallbacks;   /* pending eddy.awaits: whatever lives in the uv loop may answer them */
+  uint32_t njobs; /* in libuv's thread pool */
   uint32_t nfiles;
   uint32_t
     nwrites;   /* in libuv's write queues: SIGPIPE is held back while there are any */

@@ -9,4 +9,8 @@ void ed_open_sync (lua_State *L, ed_loop *loop, int box) {
   ed_open_semaphore(L, loop, box);
   ed_open_queue(L, loop, box);
   ed_open_gather(L, box);
+  ed_open_future(L, loop, box);
+  ed_open_callback(L, loop, box);
+  ed_open_completions(L, loop, box);
+  ed_open_start(L, loop, box);
 }

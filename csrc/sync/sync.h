@@ -14,5 +14,9 @@ void ed_open_event (lua_State *L, ed_loop *loop, int box);
 void ed_open_semaphore (lua_State *L, ed_loop *loop, int box);
 void ed_open_queue (lua_State *L, ed_loop *loop, int box);
 void ed_open_gather (lua_State *L, int box);
+void ed_open_future (lua_State *L, ed_loop *loop, int box);
+void ed_open_callback (lua_State *L, ed_loop *loop, int box);
+void ed_open_completions (lua_State *L, ed_loop *loop, int box);
+void ed_open_start (lua_State *L, ed_loop *loop, int box);
 
 #endif
