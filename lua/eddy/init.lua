@@ -14,7 +14,7 @@ for _, name in ipairs {
   "run", "spawn", "spawn_with", "background", "current", "sleep", "sleep_until", "now",
   "group", "gather", "settle", "race", "any", "timeout", "within", "shield", "deadline",
   "remaining", "cancelled", "is", "error", "config", "stats", "dump", "semaphore", "queue",
-  "event", "Error", "ErrorGroup", "coroutine", "atomic", "var",
+  "event", "future", "await", "Error", "ErrorGroup", "coroutine", "atomic", "var",
 } do
   eddy[name] = core[name]
 end
@@ -60,9 +60,13 @@ function Queue:iter()
   return function() return (self:get()) end
 end
 
+local iterate = require "eddy.iterate"
+eddy.every, eddy.as_completed, eddy.map, eddy.each = iterate.every, iterate.as_completed, iterate.map, iterate.each
+eddy.gen = require("eddy.gen").new
+eddy.defer = require("eddy.defer").new
+eddy.require = require("eddy.loader").require
+
 local later = {
-  every = true, as_completed = true, map = true, each = true, defer = true, future = true,
-  await = true, gen = true, require = true,
   lock = true, condition = true, barrier = true, select = true, ratelimit = true, pool = true,
   offload = true, offload_map = true, frame = true, on = true,
 }

@@ -14,7 +14,8 @@ local NAMES = {
 local HERE = {
   "run", "spawn", "spawn_with", "background", "current", "sleep", "sleep_until", "now", "group", "gather", "settle",
   "race", "any", "timeout", "within", "shield", "deadline", "remaining", "cancelled", "pcall", "is", "error",
-  "config", "stats", "dump", "semaphore", "event", "queue", "atomic", "var",
+  "config", "stats", "dump", "semaphore", "event", "queue", "atomic", "var", "every", "as_completed", "map", "each",
+  "defer", "future", "await", "gen", "require",
 }
 
 local TestNames = {}
@@ -59,10 +60,6 @@ function TestNames:test_queue_orders()
     lu.assertErrorMsgContains("not yet: queue order '" .. order .. "'", eddy.queue, 1, { order = order })
   end
   lu.assertEquals(eddy.queue(1, { order = "fifo" }):size(), 0)
-end
-
-function TestNames:test_group_start()
-  eddy.group(function(group) lu.assertErrorMsgContains("not yet: group:start", group.start, group, print) end)
 end
 
 return { TestNames = TestNames }

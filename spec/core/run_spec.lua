@@ -98,12 +98,10 @@ local TestLater = {}
 
 function TestLater:test_each_missing_name_says_so()
   for _, name in ipairs {
-    "every", "as_completed", "map", "each", "defer", "future", "await", "gen", "require",
     "lock", "condition", "barrier", "select", "ratelimit", "pool", "offload", "offload_map",
   } do
     lu.assertErrorMsgContains("not yet: eddy." .. name, function() return eddy[name] end)
   end
-  eddy.group(function(group) lu.assertErrorMsgContains("not yet", group.start, group) end)
   lu.assertErrorMsgContains("not yet", eddy.spawn_with, { slice = 1 }, print)
   lu.assertErrorMsgContains("not yet", eddy.queue, 1, { order = "lifo" })
   lu.assertNil(eddy.no_such_name)

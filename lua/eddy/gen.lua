@@ -1,0 +1,161 @@
+-- SPDX-License-Identifier: MIT
+--
+-- Generators: a function that emits values, driven by a generic `for`. The producer runs in a coroutine
+-- of its own inside whichever task takes the next step, so it may await there and is cancelled with
+-- that task. Owns the coroutine until it has ended or the closing value is closed: closing raises in
+-- the producer's `emit`, so that its `<close>` variables run in the closing task and may await too.
+--
+-- A producer has a protected frame under it (unlike coroutine.create), because Lua runs `<close>`
+-- variables of an erring coroutine in a way that lets them await only if something catches the error.
+
+local core = require "eddy.core"
+local iterate = require "eddy.iterate"
+local misuse = require "eddy.misuse"
+
+local co = core.coroutine
+local create, resume, yield, running, status = co.create, co.resume, co.yield, co.running, co.status
+
+local gen = {}
+
+-- How often a producer may catch the closing and emit again before its coroutine is closed the hard way.
+local PATIENCE = 256
+
+--- The closing value, and the state: `thread_`; `has_started_`, `is_running_`, `has_ended_`; the error that
+--- is to be raised in `problem_`, with the text `trace_`, when `has_failed_`; `stop_`, which `emit` raises once it is there.
+local Generator = { __name = "eddy.Generator" }
+Generator.__index = Generator
+
+local closing_values = setmetatable({}, { __mode = "k" })   -- iterator function -> Generator
+
+function iterate.closing_value(iter) return closing_values[iter] end
+
+-- ---- The producer's side -----------------------------------------------------------------------
+
+local function without_position(err)
+  return type(err) == "string" and err:gsub("^[^\n]-:%d+: ", "") or err
+end
+
+local function new_emit(self)
+  local caught = 0
+  return function(...)
+    if running() ~= self.thread_ then
+      error(self.has_ended_ and "cannot emit after the generator has ended"
+        or "cannot emit from another coroutine than the generator's own", 2)
+    end
+    if (...) == nil then error("cannot emit nil: it would end the loop", 2) end
+    if self.stop_ then
+      caught = caught + 1
+      if caught <= PATIENCE then error(self.stop_, 0) end
+    end
+    local ok, err = pcall(yield, ...)
+    if not ok then error(without_position(err), 2) end
+    if self.stop_ then error(self.stop_, 0) end
+  end
+end
+
+--- The coroutine's body: no error leaves it.
+local function produce(self, fn)
+  local ok, err = xpcall(fn, function(err)
+    if err ~= self.stop_ then self.trace_ = core.trace(err) end
+    return err
+  end, new_emit(self))
+  self.has_ended_ = true
+  if not ok then self.has_failed_, self.problem_ = true, err end
+end
+
+-- ---- The consumer's side -----------------------------------------------------------------------
+
+local function raise_problem(self)
+  local problem, trace = self.problem_, self.trace_
+  self.has_failed_, self.problem_, self.trace_ = false, nil, nil
+  core.raise(problem, trace)
+end
+
+--- What a step gives, once it is back.
+local function deliver(self, ok, ...)
+  self.is_running_ = false
+  if ok and not self.has_ended_ then return ... end
+  self.has_ended_ = true
+  if not ok then error((...), 0) end   -- the coroutine could not even run its own frame
+  if self.has_failed_ then raise_problem(self) end
+end
+
+local function step(self)
+  if self.has_ended_ then return nil end
+  if self.is_running_ then
+    error("the generator is already running: somebody else waits for its next value", 2)
+  end
+  self.has_started_, self.is_running_ = true, true
+  return deliver(self, resume(self.thread_))
+end
+
+--- It catches whatever `emit` raises.
+local function close_hard(self)
+  self.has_ended_ = true
+  local ok, err = co.close(self.thread_)
+  if not ok and err ~= self.stop_ then error(err, 0) end
+end
+
+local function close(self)
+  if self.has_ended_ or not self.has_started_ or status(self.thread_) == "dead" then
+    self.has_ended_ = true
+    return
+  end
+  if self.is_running_ then error("cannot close a generator that is running", 3) end
+  self.stop_ = core.error { kind = "closed", op = "gen", message = "the generator was closed" }
+  self.is_running_ = true
+  local ok, err = resume(self.thread_)
+  self.is_running_ = false
+  if not ok then
+    self.has_ended_ = true
+    error(err, 0)
+  end
+  if not self.has_ended_ then return close_hard(self) end
+  if self.has_failed_ and self.problem_ ~= self.stop_ then raise_problem(self) end
+end
+
+--- End the producer now: its `<close>` variables run. An error of theirs is raised here. Can be
+--- repeated; a generator that has ended is left alone.
+---@async
+function Generator:close()
+  close(self)
+end
+
+function Generator:__close()
+  close(self)
+end
+
+function Generator:__tostring()
+  local state = self.has_ended_ and "ended" or self.is_running_ and "running"
+    or self.has_started_ and "suspended" or "not started"
+  return "eddy.Generator: " .. state
+end
+
+--- Make a generator: `for a, b in eddy.gen(function(emit) … emit(a, b) … end) do`.
+---
+--- `fn(emit)` runs when the loop asks for the first value and goes on after each `emit` when it asks for
+--- the next. It may await; it may not emit out of a block that it opened itself (`eddy.timeout`, say):
+--- that raises "cannot yield out of …". `emit(nil)` raises, and so does `emit` from another coroutine or
+--- after the end. An error in `fn` is raised, the same value, where the next value was asked for.
+---
+--- Leaving the loop early closes the producer: `emit` raises an error of kind `"closed"` in it, so that
+--- its `<close>` variables run. Who steps the iterator by hand closes it by hand, with the fourth result:
+--- `closing:close()`. One task at a time may ask for a value.
+---
+--- (Lua 5.4.4 itself forgets to close a loop left by `break` when a function captures a variable of the
+--- loop's body; `return`, `goto`, and variables declared outside of the body are not affected.)
+---@param fn fun(emit: fun(...: any))
+---@return fun(): ... iterator  awaits where `fn` does
+---@return nil
+---@return nil
+---@return table closing        a `<close>` value with `close()`
+function gen.new(fn)
+  misuse.check_callable("gen", 1, fn)
+  local self = setmetatable({ has_started_ = false, is_running_ = false, has_ended_ = false }, Generator)
+  self.thread_ = create(function() produce(self, fn) end)
+  local function next_values() return step(self) end
+  closing_values[next_values] = self
+  return next_values, nil, nil, self
+end
+
+return gen
