@@ -151,6 +151,15 @@ static const ed_optype callback_type = {
 };
 
 /*
+** core.canceller(fn)
+** Between a canceller and us, and in a table, so that an attempt to wait there can name it.
+*/
+static int l_canceller (lua_State *L) {
+  lua_call(L, lua_gettop(L) - 1, 0);
+  return 0;
+}
+
+/*
 ** callback.__close(callback)
 ** The wait is left. Without an answer the canceller runs, once; it cannot wait, and its error
 ** goes to on_error.
@@ -162,7 +171,9 @@ static int l_callback_close (lua_State *L) {
   if (lua_getiuservalue(L, 1, CANCELLER) == LUA_TNIL) return 0;
   lua_pushnil(L);
   lua_setiuservalue(L, 1, CANCELLER);
-  if (lua_pcall(L, 0, 0, 0) != LUA_OK) report(L);
+  lua_pushcfunction(L, l_canceller);
+  lua_insert(L, -2);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) report(L);
   return 0;
 }
 
@@ -255,4 +266,6 @@ void ed_open_callback (lua_State *L, ed_loop *loop, int box) {
   lua_getfield(L, -1, "report");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &report_key);
   ed_setfuncs(L, functions, box);
+  lua_pushcfunction(L, l_canceller);
+  lua_setfield(L, -2, "canceller");
 }

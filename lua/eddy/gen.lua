@@ -83,6 +83,7 @@ end
 local function step(self)
   if self.has_ended_ then return nil end
   if self.is_running_ then
+    if status(self.thread_) == "dead" then return nil end   -- killed with the task that was stepping it
     error("the generator is already running: somebody else waits for its next value", 2)
   end
   self.has_started_, self.is_running_ = true, true

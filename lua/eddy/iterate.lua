@@ -165,6 +165,7 @@ function iterate.map(list, fn, options)
   misuse.check_callable("map", 2, fn)
   local limit = check_limit("map", options)
   misuse.check_awaitable()
+  checkpoint()
   local n = length_of(list)
   local values, results = table.move(list, 1, n, 1, {}), { n = n }
   core.group(function(group)

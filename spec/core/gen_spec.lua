@@ -318,6 +318,18 @@ end
 
 local TestEnd = {}
 
+function TestEnd:test_outside_its_task_was_killed()
+  local generator, _, _, closing = eddy.gen(function() while true do pcall(eddy.event().wait, eddy.event()) end end)
+  eddy.config { on_error = function() end }
+  eddy.run(function()
+    eddy.background(generator)
+    eddy.sleep(0)
+  end)
+  eddy.config { on_error = false }
+  lu.assertNil(eddy.run(generator))
+  closing:close()
+end
+
 function TestEnd:test_outside_killed_while_suspended_and_while_waiting()
   local result = process.eddy { "-e", [[
     local eddy = require "eddy"

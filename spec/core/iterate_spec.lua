@@ -311,6 +311,15 @@ function TestMap:test_the_list_is_the_calls_own()
   lu.assertEquals(results, { 1, 2, 3, n = 3 })
 end
 
+function TestMap:test_nothing_to_do_is_a_checkpoint_too()
+  for _, call in ipairs { function() eddy.map({}, print) end, function() eddy.each(function() end, print) end } do
+    local passed = false
+    local task = eddy.spawn(function() eddy.current():cancel() call() passed = true end)
+    task:join()
+    lu.assertEquals({ task:status(), passed }, { "cancelled", false })
+  end
+end
+
 function TestMap:test_misuse()
   local function bad(message, ...)
     local args = table.pack(...)

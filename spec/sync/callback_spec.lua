@@ -198,7 +198,7 @@ function TestAwait:test_the_canceller_cannot_wait_and_its_error_is_reported()
   lu.assertFalse(ok)
   lu.assertTrue(eddy.is(err, "cancelled"))
   lu.assertFalse(waited[1])
-  lu.assertStrContains(waited[2], "cannot await")
+  lu.assertStrContains(waited[2], "canceller'")
   lu.assertEquals(#reports, 1)
   lu.assertStrContains(reports[1][1], "canceller fails")
   lu.assertEquals(reports[1][2], task)
@@ -319,6 +319,43 @@ function TestDeadlock:test_outside_another_task_is_hope()
   lu.assertEquals(got, "in time")
 end
 
+-- Only the interpreter of `make sanitize` can be a library that shares the loop.
+local TestForeign = {}
+
+local has_foreign, foreign = pcall(require, "spec.foreign")
+
+local function run_foreign(chunk)
+  lu.skipIf(not has_foreign, "needs the interpreter of make sanitize")
+  return foreign.run("local eddy = require 'eddy'\n" .. chunk)
+end
+
+function TestForeign:test_outside_a_callback_of_the_loop_answers()
+  lu.assertEquals(run_foreign [[
+    return eddy.run(function()
+      return eddy.await(function(resolve) later(10, function() OK = resolve "called back" end) end) .. tostring(OK)
+    end)]], "called backtrue")
+end
+
+function TestForeign:test_outside_a_callback_that_comes_too_late()
+  lu.assertEquals(run_foreign [[
+    local late, log = nil, ""
+    eddy.run(function()
+      local ended = eddy.within(0.001, eddy.await, function(resolve)
+        later(20, function() late = resolve(1) end)
+        return function() log = log .. "cancelled " end
+      end)
+      log = log .. tostring(ended) .. " "
+      while late == nil do eddy.sleep(0.005) end
+    end)
+    return log .. tostring(late)]], "cancelled false false")
+end
+
+function TestForeign:test_outside_it_is_a_deadlock_once_nothing_can_call_back()
+  lu.assertStrContains(run_foreign [[
+    eddy.run(function() eddy.await(function(resolve) KEPT = resolve later(10, function() end) end) end)]],
+    "nothing can ever run again")
+end
+
 local TestEnd = {}
 
 function TestEnd:test_outside_a_killed_task_runs_its_canceller()
@@ -340,4 +377,4 @@ function TestEnd:test_outside_a_killed_task_runs_its_canceller()
   lu.assertEquals(result.code, 0)
 end
 
-return { TestAwait = TestAwait, TestDeadlock = TestDeadlock, TestEnd = TestEnd }
+return { TestAwait = TestAwait, TestDeadlock = TestDeadlock, TestForeign = TestForeign, TestEnd = TestEnd }
