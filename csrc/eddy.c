@@ -14,6 +14,7 @@
 #include "core/coroutine.h"
 #include "core/error.h"
 #include "core/loop.h"
+#include "core/probe.h"
 #include "core/run.h"
 #include "core/time.h"
 #include "core/trace.h"
@@ -135,6 +136,7 @@ static void open_kernel (lua_State *L, ed_loop *loop, int box) {
   ed_open_var(L, loop, box);
   ed_open_atomic(L, box);
   ed_open_run(L, box);
+  ed_open_probe(L, box);
   ed_open_sync(L, loop, box);
   ed_setfuncs(L, functions, box);
   set_versions(L);

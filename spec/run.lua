@@ -7,12 +7,12 @@
 -- A spec file gets luaunit as its argument and returns a table: `TestName = {test_x = function(self)}`
 -- for a class, or plain functions `test_x`. Each test has a runtime of its own: method, setUp and
 -- tearDown run inside one `eddy.run` and may wait. `test_outside...` methods run without a runtime.
--- A class may have `timeout` (seconds a test may take, default 20, false: none; none either with a
--- manual clock, which would jump there), `clock = "manual"`, or `config = {...}` for `eddy.config`.
--- `self` is new for every test and inherits from the class.
+-- A class may have `timeout` (seconds of real time a test may take, default 20), `clock = "manual"`, `seed`,
+-- or `config = {...}` for `eddy.config`. `self` is new for every test and inherits from the class.
 --
--- After each test nothing may be left: no task, operation, handle, timer, file, job, descriptor or
--- new global. The last line is `N passed, N failed[, N skipped]`.
+-- After each test nothing may be left. What a run leaves is found by eddy.testing, which runs the
+-- tests; descriptors and new globals are looked for here. The last line is `N passed, N failed[, N
+-- skipped]`.
 
 package.path = "./?.lua;" .. package.path
 
@@ -28,12 +28,12 @@ _G.arg = flags   -- luaunit takes its command line from here while it loads
 local lu = require "luaunit"
 require "spec.support.stock"   -- before the first run
 local eddy = require "eddy"
+local testing = require "eddy.testing"
 local leaks = require "spec.support.leaks"
 local new_report = require "spec.support.report"
 
 local DEFAULT_TIMEOUT = 20
 local traces = {}    -- test name -> where its error was raised, inside the task
-local last_counters  -- what the tests before have left, so that each leak is blamed on one test
 
 -- ---- One test ----------------------------------------------------------------------------------
 
@@ -59,18 +59,6 @@ local function run_body(self, name, method)
   if not ok then error(err, 0) end
 end
 
-local function settings_of(class)
-  local settings = {}
-  for key, value in pairs(class.config or {}) do settings[key] = value end
-  settings.clock = class.clock or settings.clock
-  return settings
-end
-
-local function time_limit(class, settings)
-  if class.timeout ~= nil then return class.timeout end
-  return settings.clock ~= "manual" and DEFAULT_TIMEOUT
-end
-
 --- Give the runtime the class's settings until the returned value is closed.
 local function configure(settings)
   local defaults = {}
@@ -84,21 +72,14 @@ end
 local function run_once(class, name, method_name)
   local self = setmetatable({}, { __index = class })
   local method = class[method_name]
-  local settings = settings_of(class)
-  local limit = time_limit(class, settings)
-  local _ <close> = configure(settings)
-  if method_name:match("^test_outside") then
-    run_body(self, name, method)
-  elseif limit then
-    eddy.run(eddy.timeout, limit, run_body, self, name, method)
-  else
-    eddy.run(run_body, self, name, method)
-  end
+  local _ <close> = configure(class.config or {})
+  if method_name:match("^test_outside") then return run_body(self, name, method) end
+  testing.run(function() run_body(self, name, method) end, {
+    timeout = class.timeout or DEFAULT_TIMEOUT, clock = class.clock or "real", seed = class.seed,
+  })
 end
 
-local function check_left_behind(counters, globals)
-  local left = leaks.more(counters, leaks.counters())
-  if left ~= "" then error("left behind: " .. left, 0) end
+local function check_globals(globals)
   local names = leaks.added(globals, leaks.globals())
   if names ~= "" then error("new global names: " .. names, 0) end
 end
@@ -107,13 +88,12 @@ end
 --- loop's own, is no leak; one that every run of the test adds is. So where there are more than
 --- before, the test runs a second time.
 local function run_test(class, name, method_name)
-  local counters, globals = last_counters, leaks.globals()
-  local _ <close> = setmetatable({}, { __close = function() last_counters = leaks.counters() end })
+  local globals = leaks.globals()
   local before, after = leaks.descriptors(), nil
   for _ = 1, 2 do
     before = after or before
     run_once(class, name, method_name)
-    check_left_behind(counters, globals)
+    check_globals(globals)
     after = leaks.descriptors()
     if not leaks.has_grown(before, after) then return end
   end
@@ -186,7 +166,6 @@ end
 
 _G.testNames = false   -- luaunit assigns this global; here before the first look at them
 local list = collect()
-last_counters = leaks.counters()
 local runner = lu.LuaUnit.new()
 runner.outputType = new_report { verbose = verbose, now = eddy.now, traces = traces }
 runner:runSuiteByInstances(list)

@@ -4,7 +4,6 @@
 */
 #include "base/mem.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +14,11 @@ static unsigned kind_of (size_t size) {
 static bool is_small (size_t size) { return size > 0 && kind_of(size) < ED_MEM_KINDS; }
 
 /* Tests ask for the n-th request to fail; in real life this is one compare. */
-static bool must_fail (ed_mem *mem) { return mem->fail_in != 0 && --mem->fail_in == 0; }
+static bool must_fail (ed_mem *mem) {
+  if (mem->fail_in == 0 || --mem->fail_in > 0) return false;
+  mem->fail_in = mem->fails_on;
+  return true;
+}
 
 static void *take (ed_mem *mem, size_t size) {
   unsigned kind = kind_of(size);
@@ -48,7 +51,7 @@ void ed_mem_free (ed_mem *mem, void *block, size_t size) {
   if (block == NULL) return;
   mem->bytes -= size;
   mem->blocks--;
-  if (is_small(size) && mem->kept[kind_of(size)] < ED_MEM_KEEP)
+  if (is_small(size) && (int)mem->kept[kind_of(size)] < ED_MEM_KEEP)
     keep(mem, block, kind_of(size));
   else free(block);
 }

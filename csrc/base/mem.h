@@ -9,13 +9,18 @@
 #ifndef ED_MEM_H
 #define ED_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum {
-  ED_MEM_STEP = 16,  /* granularity of kept blocks */
-  ED_MEM_KINDS = 20, /* blocks up to ED_MEM_STEP * (ED_MEM_KINDS - 1) bytes are kept */
-  ED_MEM_KEEP = 1024 /* of each size, at most so many */
+  ED_MEM_STEP = 16, /* granularity of kept blocks */
+  ED_MEM_KINDS = 20 /* blocks up to ED_MEM_STEP * (ED_MEM_KINDS - 1) bytes are kept */
 };
+
+/* Of each size, at most so many; a sanitizer sees more with 0. */
+#ifndef ED_MEM_KEEP
+#define ED_MEM_KEEP 1024
+#endif
 
 typedef struct ed_mem_spare {
   struct ed_mem_spare *next;
@@ -25,6 +30,7 @@ typedef struct ed_mem {
   size_t bytes;                      /* live, as asked for */
   size_t blocks;                     /* live */
   size_t fail_in;                    /* 1: the next request fails; 0: none will */
+  bool fails_on;                     /* and so do all behind that one */
   ed_mem_spare *spare[ED_MEM_KINDS]; /* freed blocks by size in steps */
   unsigned short kept[ED_MEM_KINDS]; /* how many are in each list */
 } ed_mem;

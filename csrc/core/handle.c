@@ -11,8 +11,9 @@ void ed_handle_init (ed_handle *handle, ed_loop *loop, void (*closing)(ed_handle
   handle->loop = loop;
   handle->closing = closing;
   handle->drop = drop;
+  handle->describe = NULL;
   handle->has_box = true;
-  handle->has_engine = handle->is_closing = false;
+  handle->has_engine = handle->is_closing = handle->is_spare = false;
 }
 
 void ed_handle_opened (ed_handle *handle) {

@@ -20,9 +20,11 @@ struct ed_handle {
   void (*closing)(
     ed_handle *handle); /* a close begins: wake whoever waits; no Lua; or NULL */
   void (*drop)(ed_handle *handle); /* both owners are gone: free the block; no Lua */
+  void (*describe)(const ed_handle *handle, char *text, size_t room); /* or NULL */
   bool has_box;
   bool has_engine;
   bool is_closing;
+  bool is_spare; /* kept for later by a library, or ends with the run: nobody's leak */
   union {
     uv_handle_t any;
     uv_stream_t stream;

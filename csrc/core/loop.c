@@ -20,6 +20,7 @@
 
 #include "core/block.h"
 #include "core/handle.h"
+#include "core/probe.h"
 #include "core/site.h"
 
 const char ed_box_key = 0;
@@ -170,6 +171,7 @@ static void arm_alarm (ed_loop *loop) {
   uint64_t ns = due > now ? due - now : 0;
   uint64_t ms = ns / 1000000 + (ns % 1000000 != 0);
   if (due == UINT64_MAX) due = UINT64_MAX - 1;
+  if (loop->probe != NULL) ms = ed_probe_patience(loop->probe, ms);
   set_alarm(loop, due, ms < far_away_ms ? ms : far_away_ms);
 }
 
@@ -234,7 +236,7 @@ static void run_uv (ed_loop *loop, uv_run_mode mode) {
 /* ---- the turn ---- */
 
 /* The slice is real time, also under a manual clock. */
-static void run_ready (ed_loop *loop) {
+void ed_loop_run_ready (ed_loop *loop) {
   uint64_t end = uv_hrtime() + slice_ns;
   for (int left = BATCH; !ed_list_is_empty(&loop->ready);) {
     ed_task *task = ED_OF(loop->ready.next, ed_task, ready);
@@ -274,7 +276,8 @@ void ed_loop_turn (ed_loop *loop, bool may_block) {
   if (may_block && ed_list_is_empty(&loop->ready)) wait_for_events(loop);
   else run_uv(loop, UV_RUN_NOWAIT);
   fire_timers(loop);
-  run_ready(loop);
+  if (loop->probe != NULL) ed_probe_turn(loop);
+  else ed_loop_run_ready(loop);
 }
 
 static void count_active (uv_handle_t *handle, void *count) {
@@ -371,6 +374,8 @@ void ed_loop_close (lua_State *L, ed_box *box) {
   ed_heap_free(&loop->timers, &loop->mem);
   ed_site_free(loop);
   if (loop->free_resolver != NULL) loop->free_resolver(loop);
+  ed_probe_free(loop);
   ed_mem_trim(&loop->mem);
+  if (loop->remains != NULL) *loop->remains = loop->mem.bytes;
   free(loop);
 }

@@ -61,6 +61,8 @@ typedef struct ed_spare {
   int slot;
 } ed_spare;
 
+typedef struct ed_probe ed_probe;
+
 struct ed_loop {
   lua_State *L;  /* that runs 'run' now */
   uv_loop_t *uv; /* NULL before the first run */
@@ -75,6 +77,8 @@ struct ed_loop {
   ed_link ready;
   ed_task *current;
   ed_task *root;
+  ed_watch root_watch; /* 'run' awaits the root */
+  ed_probe *probe;     /* of a test (core/probe), or NULL */
   ed_scope top;        /* owner of background tasks */
   int luck;            /* waits that may still finish without suspending */
   uint32_t kill_grace; /* ms of catching cancellations before a task is killed */
@@ -116,7 +120,8 @@ struct ed_loop {
   uint32_t nbuffers;
   void *resolver; /* of io/dns */
   void (*free_resolver)(ed_loop *loop);
-  uint64_t clock; /* of the manual clock */
+  uint64_t clock;  /* of the manual clock */
+  size_t *remains; /* where a test wants to find how many bytes were left in the end */
   bool is_manual;
   bool is_started; /* the alarm is in the uv loop */
   bool is_running;
@@ -175,6 +180,9 @@ void ed_pipe_guard_end (ed_pipe_guard guard);
 
 /* One turn. 'may_block': wait for libuv when nothing is ready. */
 void ed_loop_turn (ed_loop *loop, bool may_block);
+
+/* Resume ready tasks until none is left or a slice of time is over. */
+void ed_loop_run_ready (ed_loop *loop);
 
 /* Can nothing ever run again by itself? */
 bool ed_loop_is_stuck (const ed_loop *loop);

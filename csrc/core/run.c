@@ -13,6 +13,7 @@
 #include "core/class.h"
 #include "core/coroutine.h"
 #include "core/error.h"
+#include "core/probe.h"
 
 enum { MAX_INDENT = 32 }; /* of the task tree */
 
@@ -156,6 +157,7 @@ static void prepare_run (lua_State *L, ed_loop *loop) {
   if (!has_config_off(L, loop, "coroutine")) ed_coroutine_install(L, loop, true);
   loop->L = L;
   loop->is_running = true;
+  if (loop->probe != NULL) ed_probe_begin(loop->probe);
   loop->now = ed_loop_now(loop);
 }
 
@@ -165,16 +167,17 @@ static void prepare_run (lua_State *L, ed_loop *loop) {
 */
 static int l_run (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
-  ed_watch watch = {{NULL, NULL}, root_ended};
   bool deadlocked;
   ed_check_callable(L, 1);
   if (loop->is_running) return luaL_error(L, "already running: just call the function");
   prepare_run(L, loop);
   loop->root = ed_task_spawn(L, loop, &loop->top, lua_gettop(L) - 2, false);
   loop->root->is_held = true;
-  ed_list_append(&loop->root->watchers, &watch.link);
+  loop->root_watch.ended = root_ended;
+  ed_list_append(&loop->root->watchers, &loop->root_watch.link);
   lua_settop(L, 1);
   deadlocked = run_root(L, loop);
+  if (loop->probe != NULL) ed_probe_ended(loop);
   run_rest(loop);
   return leave_run(L, loop->root, deadlocked);
 }
@@ -182,9 +185,9 @@ static int l_run (lua_State *L) {
 /* ---- config, stats, dump ---- */
 
 static const char *const options[] = {
-  "on_error", "clock", "kill_grace", "coroutine", NULL};
+  "on_error", "clock", "kill_grace", "coroutine", "seed", NULL};
 static const char *const later[] = {
-  "slice", "seed", "warn_blocking", "workers", "worker_init", NULL};
+  "slice", "warn_blocking", "workers", "worker_init", NULL};
 
 static bool is_one_of (const char *name, const char *const *list) {
   while (*list != NULL && strcmp(name, *list) != 0) list++;
@@ -234,8 +237,15 @@ static void set_kill_grace (lua_State *L, ed_loop *loop) {
   lua_pop(L, 2);
 }
 
+static void set_seed (lua_State *L, ed_loop *loop) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->config);
+  lua_getfield(L, -1, "seed");
+  ed_probe_seed(L, loop);
+  lua_pop(L, 1);
+}
+
 /*
-** eddy.config{on_error=, clock=, kill_grace=, coroutine=}
+** eddy.config{on_error=, clock=, kill_grace=, coroutine=, seed=}
 ** Belongs to the runtime and persists between runs; false restores a default. Raises while a
 ** run is on.
 */
@@ -255,6 +265,7 @@ static int l_config (lua_State *L) {
   }
   set_clock(L, loop);
   set_kill_grace(L, loop);
+  set_seed(L, loop);
   if (has_config_off(L, loop, "coroutine")) ed_coroutine_install(L, loop, false);
   return 0;
 }

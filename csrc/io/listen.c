@@ -109,6 +109,10 @@ static int take_connection (ed_listener *l, ed_stream **got) {
   return 0;
 }
 
+static void describe_listener (const ed_handle *handle, char *text, size_t room) {
+  snprintf(text, room, "listener %s", ((const ed_listener *)handle)->target);
+}
+
 static void on_connection (uv_stream_t *uv, int status) {
   ed_listener *l = uv->data;
   accepting *a = first_waiter(l);
@@ -258,6 +262,7 @@ static ed_listener *push_listener (lua_State *L) {
   if (l == NULL) luaL_error(L, "not enough memory");
   ed_list_init(&l->waiters);
   ed_handle_init(&l->handle, loop, close_listener, drop_listener);
+  l->handle.describe = describe_listener;
   box->listener = l;
   return l;
 }

@@ -7,11 +7,21 @@
 #include "core/class.h"
 #include "io/stream.h"
 
+/*
+** net.spare(stream, boolean)
+** A library keeps this stream for later: it is nobody's leak. False takes that back.
+*/
+static int l_spare (lua_State *L) {
+  ed_stream_check(L, 1)->handle.is_spare = lua_toboolean(L, 2);
+  return 0;
+}
+
 static const luaL_Reg functions[] = {
   {"connect", ed_l_connect},
   {"connect_unix", ed_l_connect_unix},
   {"listen", ed_l_listen},
   {"listen_unix", ed_l_listen_unix},
+  {"spare", l_spare},
   {NULL, NULL},
 };
 

@@ -45,6 +45,7 @@ static int start_trap (ed_loop *loop, int number) {
   ed_handle_opened(handle);
   uv_unref(&handle->uv.any);
   handle->has_box = false;
+  handle->is_spare = true;
   status = uv_signal_start_oneshot(&handle->uv.signal, on_signal, number);
   if (status < 0) ed_handle_close(handle);
   return status;

@@ -9,6 +9,7 @@
 #include "io/stream.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -56,9 +57,16 @@ static void close_stream (ed_handle *handle) {
   answer_reader(stream, UV_ECANCELED);
 }
 
+static void describe_stream (const ed_handle *handle, char *text, size_t room) {
+  const char *target = ((const ed_stream *)handle)->target;
+  snprintf(text, room, "stream %s", target != NULL ? target : "?");
+}
+
 ed_stream *ed_stream_new (ed_loop *loop) {
   ed_stream *stream = ed_loop_calloc(loop, sizeof *stream);
-  if (stream != NULL) ed_handle_init(&stream->handle, loop, close_stream, drop_stream);
+  if (stream == NULL) return NULL;
+  ed_handle_init(&stream->handle, loop, close_stream, drop_stream);
+  stream->handle.describe = describe_stream;
   return stream;
 }
 

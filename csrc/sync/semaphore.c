@@ -5,6 +5,7 @@
 ** killed before it runs goes on to the next.
 */
 #include "core/class.h"
+#include "core/probe.h"
 #include "sync/sync.h"
 #include "sync/waitq.h"
 
@@ -66,6 +67,7 @@ static ed_permit *push_permit (lua_State *L, ed_loop *loop) {
   ed_permit *permit = ed_class_push(L, loop, ED_CLASS_PERMIT, sizeof *permit, 1);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
+  if (loop->probe != NULL) ed_probe_note_hold(L, loop, -1, "permit of a semaphore");
   return permit;
 }
 
@@ -179,9 +181,11 @@ static int l_semaphore_available (lua_State *L) {
   return 1;
 }
 
-static bool release_permit (ed_permit *permit) {
+/* The permit at index 1. */
+static bool release_permit (lua_State *L, ed_loop *loop, ed_permit *permit) {
   ed_semaphore *s = permit->semaphore;
   if (s == NULL) return false;
+  if (loop->probe != NULL) ed_probe_note_release(L, loop, 1);
   permit->semaphore = NULL;
   if (permit->count > s->max - s->value) permit->count = s->max - s->value;
   give(
@@ -194,15 +198,16 @@ static bool release_permit (ed_permit *permit) {
 ** False when it had been released before.
 */
 static int l_permit_release (lua_State *L) {
-  lua_pushboolean(
-    L, release_permit(ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_PERMIT)));
+  ed_loop *loop = ed_loop_of(L);
+  ed_permit *permit = ed_class_check(L, loop, 1, ED_CLASS_PERMIT);
+  lua_pushboolean(L, release_permit(L, loop, permit));
   return 1;
 }
 
 static int l_permit_close (lua_State *L) {
   ed_loop *loop = ed_loop_opt(L);
   ed_permit *permit = loop != NULL ? ed_class_test(L, loop, 1, ED_CLASS_PERMIT) : NULL;
-  if (permit != NULL) release_permit(permit);
+  if (permit != NULL) release_permit(L, loop, permit);
   return 0;
 }
 

@@ -49,7 +49,7 @@ function TestNames:test_spawn_with_options()
 end
 
 function TestNames:test_outside_config_options()
-  for _, name in ipairs { "slice", "seed", "warn_blocking", "workers", "worker_init" } do
+  for _, name in ipairs { "slice", "warn_blocking", "workers", "worker_init" } do
     lu.assertErrorMsgContains("not yet: config option '" .. name .. "'", eddy.config, { [name] = 1 })
     eddy.config { [name] = false }
   end

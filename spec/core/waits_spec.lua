@@ -16,14 +16,19 @@ suite.TestEventWait = waits.class(lu, {
 })
 
 suite.TestSemaphoreAcquire = waits.class(lu, {
-  setup = function() return waits.env { semaphore = eddy.semaphore(0) } end,
+  setup = function()
+    local held = {}
+    return waits.env({ semaphore = eddy.semaphore(0), held = held }, { close = function()
+      for _, permit in ipairs(held) do permit:release() end
+    end })
+  end,
   wait = function(env) return env.semaphore:acquire() end,
   finish = function(env) env.semaphore:release() end,
   check = function(_, env, permit)
     lu.assertTrue(permit:release())
     lu.assertFalse(permit:release())
     lu.assertEquals(env.semaphore:available(), 1)
-    env.semaphore:acquire()
+    table.insert(env.held, env.semaphore:acquire())
   end,
   is_immediate = true,
 })

@@ -8,6 +8,7 @@ local origin = {}
 local origin_meta = { __close = function(self)
   self.listener:close()
   self.task:cancel()
+  for _, stream in ipairs(self.streams) do stream:close() end
 end }
 
 local function serve(stream, handler, count)
@@ -19,13 +20,14 @@ end
 function origin.raw(handler)
   local listener = assert(net.listen { host = "127.0.0.1", port = 0 })
   local self = setmetatable({
-    listener = listener, port = listener.port, connections = 0,
+    listener = listener, port = listener.port, connections = 0, streams = {},
     url = ("http://127.0.0.1:%d/"):format(listener.port),
   }, origin_meta)
   self.task = eddy.spawn(function()
     while true do
       local stream = listener:accept()
       if not stream then return end
+      table.insert(self.streams, stream)   -- the task below may be cancelled before it runs
       self.connections = self.connections + 1
       eddy.spawn(serve, stream, handler, self.connections)
     end

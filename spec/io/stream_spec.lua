@@ -348,7 +348,10 @@ function TestLife:test_held_by_its_reader()
   do
     local near = env.near
     env.near = { close = function() end }
-    task = eddy.spawn(function() return near:read() end)
+    task = eddy.spawn(function()
+      local stream <close> = near
+      return stream:read()
+    end)
   end
   pair.settle()
   collectgarbage()

@@ -1,43 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- What a test left behind: counters of the runtime, open descriptors, global names.
-local eddy = require "eddy"
+-- What a test left behind in the process: open descriptors, global names. (What it left in its run
+-- is found by eddy.testing.)
 
 local leaks = {}
 
-local COUNTERS = { "tasks", "operations", "handles", "timers", "files", "jobs" }
 local MAX_DESCRIPTOR = 255
-
-local function has_any(counters)
-  for _, name in ipairs(COUNTERS) do
-    if counters[name] ~= 0 then return true end
-  end
-  return false
-end
-
---- What the runtime still counts after everything unreachable is gone.
----@return table<string, integer>
-function leaks.counters()
-  collectgarbage()
-  collectgarbage()
-  if has_any(eddy.stats()) then
-    -- What the collector closed just now gets its close callback in the next turns of a loop.
-    eddy.run(function() eddy.sleep(0) eddy.sleep(0) end)
-    collectgarbage()
-  end
-  return eddy.stats()
-end
-
---- Which counters are higher than they were: "" or "2 handles, 1 files".
----@param before table<string, integer>
----@param after table<string, integer>
----@return string
-function leaks.more(before, after)
-  local left = {}
-  for _, name in ipairs(COUNTERS) do
-    if after[name] > before[name] then left[#left + 1] = ("%d %s"):format(after[name] - before[name], name) end
-  end
-  return table.concat(left, ", ")
-end
 
 local has_proc = io.open("/proc/self/fdinfo/0") ~= nil
 

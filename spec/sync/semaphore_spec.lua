@@ -38,7 +38,7 @@ function TestSemaphore:test_s109_the_releaser_goes_to_the_tail()
   mine:release()
   lu.assertEquals(semaphore:available(), 0)
   eddy.spawn(function() turns(3) tasks[1]:await():release() end)
-  semaphore:acquire()
+  semaphore:acquire():release()
   lu.assertEquals(log, { 1 })
 end
 
@@ -50,6 +50,7 @@ function TestSemaphore:test_s111_cancel_then_release()
   turns(3)
   lu.assertEquals(log, { 2 })
   lu.assertEquals(semaphore:available(), 0)
+  tasks[2]:await():release()
 end
 
 function TestSemaphore:test_s111_s112_release_then_cancel()
@@ -60,6 +61,7 @@ function TestSemaphore:test_s111_s112_release_then_cancel()
   turns(3)
   lu.assertEquals(log, { 1 })   -- it was granted: it is delivered
   tasks[2]:cancel()
+  tasks[1]:await():release()
 end
 
 function TestSemaphore:test_s112_delivered_then_cancelled_gives_back_by_close()
@@ -81,7 +83,7 @@ end
 function TestSemaphore:test_s113_granted_then_killed()
   for at = 1022, 1025 do
     local semaphore, n, taken = eddy.semaphore(0), 0, 0
-    local doomed
+    local doomed, permit
     eddy.spawn(function()
       while not doomed or doomed:status() ~= "cancelled" do
         if n == at then semaphore:release() n = n + 1e6 end
@@ -89,7 +91,10 @@ function TestSemaphore:test_s113_granted_then_killed()
       end
     end)
     doomed = eddy.spawn(function()
-      eddy.spawn(function() eddy.shield(math.huge, semaphore.acquire, semaphore) taken = taken + 1 end)
+      eddy.spawn(function()
+        permit = eddy.shield(math.huge, semaphore.acquire, semaphore)
+        taken = taken + 1
+      end)
       while true do n = n + 1 pcall(eddy.sleep, 1) end
     end)
     turns(2)
@@ -97,6 +102,7 @@ function TestSemaphore:test_s113_granted_then_killed()
     doomed:join()
     local released = n > 1e6 and 1 or 0
     lu.assertEquals(semaphore:available() + taken, released)
+    if permit then permit:release() end
   end
 end
 TestSemaphore.config = { on_error = ignore }
@@ -109,6 +115,8 @@ function TestSemaphore:test_s114_two_releases_three_waiters()
   semaphore:release()
   turns(3)
   lu.assertEquals(log, { 2, 3 })
+  tasks[2]:await():release()
+  tasks[3]:await():release()
 end
 
 function TestSemaphore:test_s116_never_above_the_maximum()

@@ -10,6 +10,7 @@ local eddy = require "eddy"
 local core = require "eddy.core"
 
 local new_message = core.http.message
+local spare = core.net.spare
 local now = eddy.now
 
 local pool = {}
@@ -130,6 +131,7 @@ local function good_idle(self, host)
   while host.nidle > 0 do
     local connection = pop_idle(self, host)
     if connection.stream:is_idle() and connection.expires > now() then
+      spare(connection.stream, false)
       connection.is_out = true
       self.reused = self.reused + 1
       return connection
@@ -269,6 +271,7 @@ function Pool:give(connection, expires)
     return tell(self, host, connection)
   end
   connection.is_out = false
+  spare(connection.stream, true)
   self.nidle = self.nidle + 1
   host.nidle = host.nidle + 1
   host.idle[host.nidle] = connection

@@ -124,6 +124,7 @@ local function serve_connection(self, connection)
 end
 
 local function accept_one(self, stream)
+  if eddy.cancelled() then return stream:close() end   -- a task for it would never run
   local connection = setmetatable({
     server = self, stream = stream, message = new_message(), is_busy = false, is_writing = false, stuck = 0,
   }, connection_meta)
@@ -146,6 +147,7 @@ local function watch(self)
 end
 
 local function accept_all(self)
+  local guard <close> = self.listener
   local watchman = eddy.spawn(watch, self)
   while not self.is_stopping do
     local stream, err = self.listener:accept()
