@@ -170,6 +170,11 @@ $(1)/bin/lua: spec/support/lua.c $(1)/lib/libeddy.a
 	$(Q)mkdir -p $$(@D)
 	$(Q)$$(CC_$(2)) $$(CFLAGS_$(2)) -o $$@ $$^ $$(LD_$(2)) $(EXE_LD) $(LDFLAGS) $(LIBS) $(LUA_LIBS)
 
+$(1)/bin/sweep: spec/sweep/driver.c $(1)/lib/libeddy.a
+	$$(call say,LD,$$@)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC_$(2)) $$(CFLAGS_$(2)) -MMD -MP -o $$@ $$(filter %.c %.a,$$^) $$(LD_$(2)) $(EXE_LD) $(LDFLAGS) $(LIBS) $(LUA_LIBS)
+
 $(1)/spec/c/%_test: spec/c/%_test.c $(1)/lib/libpure.a
 	$$(call say,CC,$$@)
 	$(Q)mkdir -p $$(@D)

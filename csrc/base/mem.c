@@ -51,7 +51,7 @@ void ed_mem_free (ed_mem *mem, void *block, size_t size) {
   if (block == NULL) return;
   mem->bytes -= size;
   mem->blocks--;
-  if (is_small(size) && (int)mem->kept[kind_of(size)] < ED_MEM_KEEP)
+  if (is_small(size) && mem->kept[kind_of(size)] + 1 <= ED_MEM_KEEP)
     keep(mem, block, kind_of(size));
   else free(block);
 }

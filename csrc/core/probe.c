@@ -300,6 +300,38 @@ static int l_root (lua_State *L) {
   return 1;
 }
 
+/*
+** probe.tasks() --> {Task...}
+** All that live, owners before what they own.
+*/
+static int l_tasks (lua_State *L) {
+  ed_loop *loop = ed_loop_of(L);
+  ed_scope *top = &loop->top;
+  lua_newtable(L);
+  for (ed_scope *at = ed_scope_after(top, top); at != NULL;
+       at = ed_scope_after(at, top)) {
+    if (at->kind != ED_SCOPE_TASK || ed_task_has_ended(at->host)) continue;
+    at->host->is_seen = true;
+    ed_task_push(L, at->host);
+    lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  }
+  return 1;
+}
+
+/*
+** probe.coroutine() --> thread | nil
+** In a 'point' hook: what is resumed next.
+*/
+static int l_coroutine (lua_State *L) {
+  ed_probe *probe = check_watched(L);
+  lua_State *co;
+  if (ed_list_is_empty(&probe->batch)) return 0;
+  co = ED_OF(probe->batch.next, ed_task, ready)->leaf;
+  lua_pushthread(co);
+  lua_xmove(co, L, 1);
+  return 1;
+}
+
 static ed_task *any_task (const ed_loop *loop) {
   const ed_link *children = &loop->top.children;
   for (ed_link *at = children->next; at != children; at = at->next)
@@ -353,6 +385,7 @@ static int l_expire (lua_State *L) {
 */
 static int l_fail (lua_State *L) {
   ed_mem *mem = &ed_loop_of(L)->mem;
+  lua_settop(L, 2);
   lua_pushinteger(L, (lua_Integer)mem->fail_in);
   mem->fail_in = (size_t)luaL_optinteger(L, 1, 0);
   mem->fails_on = lua_toboolean(L, 2);
@@ -408,10 +441,11 @@ static void list_task (lua_State *L, int list, ed_task *task) {
   lua_settop(L, list);
 }
 
+/* A task that has been cancelled is on its way out. */
 static void list_tasks (lua_State *L, int list, ed_loop *loop) {
   ed_scope *top = &loop->top;
   for (ed_scope *at = ed_scope_after(top, top); at != NULL; at = ed_scope_after(at, top))
-    if (at->kind == ED_SCOPE_TASK && !ed_task_has_ended(at->host))
+    if (at->kind == ED_SCOPE_TASK && !ed_task_has_ended(at->host) && at->cause == NULL)
       list_task(L, list, at->host);
 }
 
@@ -437,7 +471,7 @@ static void list_held (lua_State *L, int list, ed_probe *probe) {
 
 /*
 ** probe.leaks() --> {string...}
-** Tasks that live, handles that are open and what was taken since probe.watch and not given
+** Tasks that live and were not cancelled, handles that are open and what was taken since probe.watch and not given
 ** back, each by name.
 */
 static int l_leaks (lua_State *L) {
@@ -461,6 +495,8 @@ static const luaL_Reg functions[] = {
   {"collect", l_collect},
   {"config", l_config},
   {"root", l_root},
+  {"tasks", l_tasks},
+  {"coroutine", l_coroutine},
   {"kill", l_kill},
   {"expire", l_expire},
   {"fail", l_fail},

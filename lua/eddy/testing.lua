@@ -181,10 +181,12 @@ end
 -- ---- Every wait --------------------------------------------------------------------------------
 
 ---@class eddy.testing.PointOptions: eddy.testing.Options
----@field points integer?            try at most so many, default 2000
+---@field points integer?            try at most so many, spread over all; default 2000
+---@field point integer?             only this one: to repeat a failure
+---@field check fun()?              called after each run, outside any task: raises when something is wrong
 ---@field errors (fun(err: any): any)?  true for an error, other than the cancellation, that is in order
 
-local POINT_OPTIONS = { points = "number", errors = "function" }
+local POINT_OPTIONS = { points = "number", point = "number", check = "function", errors = "function" }
 
 -- One run with `act` at the point `target`. Returns how many points there were, and what went wrong.
 local function try_point(fn, act, target, options, allows)
@@ -192,38 +194,45 @@ local function try_point(fn, act, target, options, allows)
   local ok, err = execute(fn, options, function()
     count = count + 1
     if count ~= target then return end
-    name = probe.next()
-    act()
+    name = name or probe.next()
+    if act() then target = target + 1 end
   end, allows)
+  if ok and options.check then ok, err = pcall(options.check) end
   if not ok then return count, err, name or "no point" end
   return count
 end
 
+-- At most `limit` of the numbers from 1 to `count`, evenly spread, both ends included.
+local function spread(count, limit)
+  local points = {}
+  local n = math.min(count, limit)
+  for i = 1, n do points[i] = n == count and i or 1 + (i - 1) * (count - 1) // math.max(n - 1, 1) end
+  return points
+end
+
 local function try_all(what, fn, act, options, is_fine)
-  local limit = options.points or MAX_POINTS
   local function allows(err) return is_fine and is_fine(err) or options.errors and options.errors(err) end
   local count, err = try_point(fn, act, 0, options)
   if err ~= nil then error(err, 0) end
-  local point = 1
-  while point <= math.min(count, limit) do
-    local name
-    count, err, name = try_point(fn, act, point, options, allows)
-    if err ~= nil then
-      error(("%s: point %d (%s): %s"):format(what, point, name, tostring(err)), 0)
+  local points = options.point and { options.point } or spread(count, options.points or MAX_POINTS)
+  for _, point in ipairs(points) do
+    local _, problem, name = try_point(fn, act, point, options, allows)
+    if problem ~= nil then
+      error(("%s: point %d (%s): %s"):format(what, point, name, tostring(problem)), 0)
     end
-    point = point + 1
   end
-  return point - 1
+  return #points
 end
 
 --- Run `fn` once as `testing.run` does and count its points: the moments before a task goes on, and
 --- after the last one of a turn has begun to wait. Then run it again and again, and call `act` at the
 --- first point, the second, and so on. `act` runs outside any task and may do what does not wait:
---- cancel a task, close a stream, set an event. Each of the runs must succeed, or fail with an error
+--- cancel a task, close a stream, set an event; when it returns true it is called at the next point of
+--- the same run, too. Each of the runs must succeed, or fail with an error
 --- that `options.errors` says yes to, and leave nothing behind; what goes wrong is raised with the
 --- point's number and name. `fn` must begin anew each time.
 ---@param fn fun()
----@param act fun()
+---@param act fun(): boolean?
 ---@param options eddy.testing.PointOptions?
 ---@return integer points            how many were tried
 function testing.everywhere(fn, act, options)
