@@ -378,6 +378,14 @@ static int l_group_close (lua_State *L) {
   return close_joined_k(L, LUA_OK, (lua_KContext)block);
 }
 
+/* The box goes first when a script drops a group without closing it; the block stays. */
+static int l_group_gc (lua_State *L) {
+  ed_group *group = lua_touserdata(L, 1);
+  if (group->block != NULL) group->block->group = NULL;
+  group->block = NULL;
+  return 0;
+}
+
 static int l_group_tostring (lua_State *L) {
   ed_group *group = ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_GROUP);
   if (group->block == NULL) lua_pushliteral(L, "eddy.group (ended)");
@@ -437,6 +445,7 @@ static const luaL_Reg group_methods[] = {
 
 static const luaL_Reg group_meta[] = {
   {"__close", l_group_close},
+  {"__gc", l_group_gc},
   {"__tostring", l_group_tostring},
   {NULL, NULL},
 };

@@ -15,11 +15,9 @@
 #include "core/block.h"
 #include "core/class.h"
 #include "core/handle.h"
+#include "core/site.h"
 
-enum {
-  WHERE_ROOM = 160,
-  ORIGIN = 2 /* user value of a task that was spawned under a probe: where that was */
-};
+enum { WHERE_ROOM = 160 };
 
 /* ---- life ---- */
 
@@ -174,12 +172,6 @@ static void push_where (lua_State *L, lua_State *of) {
     return;
   }
   lua_pushliteral(L, "?");
-}
-
-void ed_probe_note_spawn (lua_State *L, ed_loop *loop) {
-  if (!loop->probe->has_ended) return;
-  push_where(L, L);
-  lua_setiuservalue(L, -2, ORIGIN);
 }
 
 void ed_probe_note_hold (lua_State *L, ed_loop *loop, int index, const char *what) {
@@ -430,13 +422,11 @@ static void append (lua_State *L, int list) {
 
 static void list_task (lua_State *L, int list, ed_task *task) {
   ed_task_push_line(L, task);
-  ed_task_push(L, task);
-  if (lua_getiuservalue(L, -1, ORIGIN) != LUA_TSTRING)
-    lua_pushliteral(L, "?"), lua_replace(L, -2);
+  if (ed_site_push(L, task->loop, task->site) == 0) lua_pushliteral(L, "?");
   push_where(L, ed_task_leaf(task));
   lua_pushfstring(L, "%s%s (spawned at %s, now at %s)",
     strncmp(lua_tostring(L, list + 1), "task ", 5) == 0 ? "" : "task ",
-    lua_tostring(L, list + 1), lua_tostring(L, -2), lua_tostring(L, -1));
+    lua_tostring(L, list + 1), lua_tostring(L, list + 2), lua_tostring(L, list + 3));
   append(L, list);
   lua_settop(L, list);
 }

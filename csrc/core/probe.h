@@ -3,7 +3,7 @@
 ** What a test may do to a runtime: look at it between two resumes, order its ready tasks by a
 ** seed, collect garbage at every chance, be told when real time is over, and name what a run
 ** has left behind. config{seed=} and eddy.testing make a probe; a runtime without one pays one
-** compare a turn, and one for each spawn and each permit.
+** compare a turn and one for each permit.
 **
 ** Promises: with a seed the order of tasks that are ready at the same time depends on the seed
 ** and on what happens in the run, and on nothing else; nothing is allocated for it. Hooks are
@@ -41,9 +41,6 @@ void ed_probe_turn (ed_loop *loop);
 
 /* How long libuv may block when it wants to do so for 'ms'. */
 uint64_t ed_probe_patience (const ed_probe *probe, uint64_t ms);
-
-/* The task at the top was spawned by the function that runs in L. */
-void ed_probe_note_spawn (lua_State *L, ed_loop *loop);
 
 /* The value at 'index' must be given back; 'what' names it ("permit"). It may raise. */
 void ed_probe_note_hold (lua_State *L, ed_loop *loop, int index, const char *what);

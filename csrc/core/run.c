@@ -19,8 +19,18 @@ enum { MAX_INDENT = 32 }; /* of the task tree */
 
 /* ---- the way out ---- */
 
+/* A root that has ended keeps its slot until its results were taken, or nobody will. */
+static void release_root (ed_loop *loop) {
+  ed_task *root = loop->root;
+  if (root == NULL || !ed_task_has_ended(root)) return;
+  loop->root = NULL;
+  root->is_held = false;
+  ed_task_release(root);
+}
+
 static void end_run (lua_State *L, ed_loop *loop) {
   if (!loop->is_running) return;
+  release_root(loop);
   ed_loop_drain(L, loop);
   ed_task_trim(loop, 64);
   ed_cancel_forget(L, loop, &loop->top);
@@ -132,8 +142,7 @@ static int leave_run (lua_State *L, ed_task *root, bool deadlocked) {
     n = ed_task_push_results(L, -1, root);
     lua_remove(L, top + 1);
   }
-  root->is_held = false;
-  ed_task_release(root);
+  release_root(loop);
   lua_closeslot(L, 1);
   ed_task_shrink(L, loop);
   if (deadlocked || !is_done) return lua_error(L);
