@@ -52,7 +52,7 @@ local function through_queue(max, n)
   return {
     run = function(s)
       local queue = eddy.queue(max)
-      s.queue, s.put, s.got = queue, {}, {}
+      s.queue, s.put, s.got = queue, {}, { false, false, false, false, false, false }   -- room, also without memory
       eddy.group(function(group)
         group:spawn(function()
           for i = 1, n do
@@ -63,9 +63,9 @@ local function through_queue(max, n)
         for _ = 1, 2 do
           group:spawn(function()
             for item in queue:iter() do
-              local _ <close> = s.guard()
               assert(not s.got[item], "an item came twice")
               s.got[item] = true
+              local _ <close> = s.guard()
               eddy.sleep(1)
             end
           end)
