@@ -141,7 +141,10 @@ static void run_batch (ed_loop *loop, ed_probe *probe) {
     if ((next = ed_list_shift(&probe->batch)) == NULL) break;
     loop->luck = ED_LUCK;
     loop->now = ed_loop_now(loop);
+    /* others are before a task that 'ready' has as its first, or might be */
+    loop->is_nested = probe->is_shuffling || !ed_list_is_empty(&probe->batch);
     ed_task_resume(loop, ED_OF(next, ed_task, ready));
+    loop->is_nested = false;
   }
   if (probe->has_point) call_hook(loop, "point");
 }

@@ -133,20 +133,14 @@ static void run_rest (ed_loop *loop) {
   }
 }
 
-static int leave_run (lua_State *L, ed_task *root, bool deadlocked) {
-  ed_loop *loop = root->loop;
-  bool is_done = root->state == ED_TASK_DONE;
-  int top = lua_gettop(L), n = 0;
-  if (!deadlocked) {
-    ed_task_push(L, root);
-    n = ed_task_push_results(L, -1, root);
-    lua_remove(L, top + 1);
-  }
-  release_root(loop);
-  lua_closeslot(L, 1);
-  ed_task_shrink(L, loop);
-  if (deadlocked || !is_done) return lua_error(L);
-  return n;
+/* Push what the run returns, or raise what it ends with. */
+static int push_outcome (lua_State *L, ed_task *root, bool deadlocked) {
+  int top = lua_gettop(L), n;
+  if (deadlocked) return lua_error(L);
+  ed_task_push(L, root);
+  n = ed_task_push_results(L, -1, root);
+  lua_remove(L, top + 1);
+  return root->state == ED_TASK_DONE ? n : lua_error(L);
 }
 
 /* Was this option set to false? */
@@ -162,33 +156,49 @@ static bool has_config_off (lua_State *L, ed_loop *loop, const char *name) {
 static void prepare_run (lua_State *L, ed_loop *loop) {
   int status = ed_loop_start(loop);
   if (status < 0) luaL_error(L, "cannot start the loop: %s", uv_strerror(status));
-  push_guard(L);
   if (!has_config_off(L, loop, "coroutine")) ed_coroutine_install(L, loop, true);
+  push_guard(L);
   loop->L = L;
   loop->is_running = true;
   if (loop->probe != NULL) ed_probe_begin(loop->probe);
   loop->now = ed_loop_now(loop);
 }
 
-/*
-** eddy.run(fn, ...) --> results of fn
-** Runs 'fn' as the root task until it and all its children have ended; raises its error.
-*/
-static int l_run (lua_State *L) {
-  ed_loop *loop = ed_loop_of(L);
+/* (fn, arguments..., loop) --> results */
+static int run_inside (lua_State *L) {
+  ed_loop *loop = lua_touserdata(L, -1);
   bool deadlocked;
-  ed_check_callable(L, 1);
-  if (loop->is_running) return luaL_error(L, "already running: just call the function");
-  prepare_run(L, loop);
-  loop->root = ed_task_spawn(L, loop, &loop->top, lua_gettop(L) - 2, false);
+  lua_pop(L, 1);
+  loop->root = ed_task_spawn(L, loop, &loop->top, lua_gettop(L) - 1, false);
   loop->root->is_held = true;
   loop->root_watch.ended = root_ended;
   ed_list_append(&loop->root->watchers, &loop->root_watch.link);
-  lua_settop(L, 1);
   deadlocked = run_root(L, loop);
   if (loop->probe != NULL) ed_probe_ended(loop);
   run_rest(loop);
-  return leave_run(L, loop->root, deadlocked);
+  return push_outcome(L, loop->root, deadlocked);
+}
+
+/*
+** eddy.run(fn, ...) --> results of fn
+** Runs 'fn' as the root task until it and all its children have ended; raises its error. The end
+** of the run needs no memory: without any, Lua could not even call what closes the guard.
+*/
+static int l_run (lua_State *L) {
+  ed_loop *loop = ed_loop_of(L);
+  int status;
+  ed_check_callable(L, 1);
+  if (loop->is_running) return luaL_error(L, "already running: just call the function");
+  luaL_checkstack(L, 4, "too many arguments");
+  prepare_run(L, loop);
+  lua_pushcfunction(L, run_inside);
+  lua_insert(L, 2);
+  lua_pushlightuserdata(L, loop);
+  status = lua_pcall(L, lua_gettop(L) - 2, LUA_MULTRET, 0);
+  end_run(L, loop);
+  lua_closeslot(L, 1);
+  ed_task_shrink(L, loop);
+  return status == LUA_OK ? lua_gettop(L) - 1 : lua_error(L);
 }
 
 /* ---- config, stats, dump ---- */
