@@ -43,7 +43,7 @@ LUA_V  := $(if $(filter %5.5 %55,$(LUA_PC)),5.5,5.4)
 # Each goal needs some of the sets that tools/setup.sh knows. The rock never installs packages.
 GOALS  := $(if $(MAKECMDGOALS),$(MAKECMDGOALS),all)
 BARE   := clean help uninstall
-NEEDS  := $(if $(filter-out $(BARE),$(GOALS)),build) $(if $(filter test sanitize,$(GOALS)),test) \
+NEEDS  := $(if $(filter-out $(BARE),$(GOALS)),build) $(if $(filter test sanitize stress,$(GOALS)),test) \
 	$(if $(filter check check-% lint format,$(GOALS)),check) $(if $(filter fuzz,$(GOALS)),fuzz) $(if $(filter bench,$(GOALS)),bench)
 IS_ROCK := $(filter rock rock-install,$(GOALS))
 PROBE  := PKG_CONFIG_PATH="$(PC_DIRS)$$PKG_CONFIG_PATH" CC="$(CC)" LUA="$(LUA)" LUA_PC="$(LUA_PC)" \
@@ -93,7 +93,7 @@ LIBS    := $(shell $(PKGC) --libs libuv openssl zlib)
 COMMON  := -std=gnu11 -fPIC -fvisibility=hidden -pthread $(WARN) -Icsrc $(CPPFLAGS) \
 	$(LUA_CFLAGS) $(shell $(PKGC) --cflags libuv openssl zlib)
 HARDEN  := -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
-SAN     := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 # A task switch crosses half a dozen of our files and a dozen functions of Lua: letting the linker
 # inline the first and calling the others without a stub makes it about a seventh cheaper. Objects
@@ -106,11 +106,11 @@ CFLAGS_plain := $(COMMON) $(HARDEN) $(FAST) $(CFLAGS)
 LD_plain     := $(FAST)
 CC_asan      := $(CC)
 # Blocks that eddy keeps for reuse would hide a use after free.
-CFLAGS_asan  := $(COMMON) -O1 -g -DED_DEBUG=1 -DED_MEM_KEEP=0 $(SAN)
-LD_asan      := $(SAN)
+CFLAGS_asan  := $(COMMON) -O1 -g -DED_DEBUG=1 -DED_MEM_KEEP=0 $(SANITIZE)
+LD_asan      := $(SANITIZE)
 CC_fuzz      := $(CLANG)
-CFLAGS_fuzz  := $(COMMON) -O1 -g -DED_DEBUG=1 -fsanitize=fuzzer-no-link $(SAN)
-LD_fuzz      := -fsanitize=fuzzer $(SAN)
+CFLAGS_fuzz  := $(COMMON) -O1 -g -DED_DEBUG=1 -fsanitize=fuzzer-no-link $(SANITIZE)
+LD_fuzz      := -fsanitize=fuzzer $(SANITIZE)
 
 # ---- Sources ---------------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ LIB_C     := $(sort $(filter-out csrc/main.c,$(wildcard csrc/*.c csrc/*/*.c)))
 MODULE_C  := $(filter-out csrc/preload.c,$(LIB_C))
 PURE_C    := $(sort $(wildcard csrc/base/*.c csrc/proto/*.c))
 OUR_C     := $(sort $(wildcard csrc/*.[ch] csrc/*/*.[ch]))
-ALL_C     := $(OUR_C) $(sort $(wildcard spec/c/*.[ch] spec/fuzz/*.[ch] spec/support/*.[ch] bench/*.[ch] bench/*/*.[ch]))
+ALL_C     := $(OUR_C) $(sort $(wildcard spec/c/*.[ch] spec/fuzz/*.[ch] spec/support/*.[ch] spec/sweep/*.[ch] bench/*.[ch] bench/*/*.[ch]))
 ALL_LUA   := $(LUA_FILES) $(sort $(wildcard tools/*.lua spec/*.lua spec/*/*.lua spec/*/*/*.lua bench/*.lua bench/*/*.lua examples/*.lua examples/*/*.lua))
 PAGES     := $(sort $(wildcard README.md docs/*.md docs/*/*.md docs/*/*/*.md))
 EXAMPLES  := $(sort $(wildcard examples/*.lua))
@@ -207,6 +207,8 @@ program: $(B)/bin/eddy $(B)/lib/libeddy.a ## just build/bin/eddy and build/lib/l
 
 # ---- Trying ----------------------------------------------------------------------------------
 
+SAN_ENV   = EDDY_PROGRAM=$(abspath $(B))/asan/bin/eddy ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
+	UBSAN_OPTIONS=print_stacktrace=1
 ENV      := LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;" LUA_CPATH="$(abspath $(B))/?.so;;" \
 	EDDY_PROGRAM="$(abspath $(B))/bin/eddy"
 # With SPEC=word only the specs, and the C tests, whose names hold it.
@@ -218,22 +220,32 @@ corpus    = $(wildcard spec/fuzz/corpus/$(1:spec/fuzz/fuzz_%=%)/*)
 # Parts for tools/suite.lua. (1) is the folder of the built programs, or the Lua that runs the specs.
 native_parts = $(foreach t,$(PICKED_C),'$(t)=$(1)/$(t)') $(foreach t,$(PICKED_F),'$(t)=$(1)/$(t) $(call corpus,$(t))')
 spec_part    = 'spec=$(1) spec/run.lua $(SPEC)'
+# Every scenario under every driver, at some points; `make stress` does all.
+sweep_part   = $(if $(SPEC),$(if $(findstring sweep,$(SPEC)),'sweep=$(1)/bin/sweep spec/sweep/run.lua'),'sweep=$(1)/bin/sweep spec/sweep/run.lua')
 PAGE_PARTS   = $(if $(PAGES),'pages=$(LUA) tools/doc_blocks.lua $(B)/pages $(PAGES)')
 EXAMPLE_PART = $(if $(EXAMPLES),'examples=$(LUA) tools/examples.lua $(EXAMPLES)')
 USER_PARTS   = 'install=sh tools/try_install.sh $(MAKE) $(LUA) $(abspath $(B))' 'rock=sh tools/try_rock.sh $(LUAROCKS) $(LUA) $(abspath $(B))'
 
-.PHONY: demo test sanitize fuzz bench examples
+.PHONY: demo test sanitize stress fuzz bench examples
 demo: program ## run the demonstration: examples/crawl.lua, with ARGS="..." if you like
 	$(Q)$(B)/bin/eddy examples/crawl.lua $(ARGS)
 
-test: all $(PICKED:%=$(B)/%) ## run every test; SPEC=io/stream for some
-	$(Q)$(ENV) $(LUA) tools/suite.lua $(if $(SPEC),--some) $(call native_parts,$(B)) $(call spec_part,$(LUA)) \
+test: all $(B)/bin/sweep $(PICKED:%=$(B)/%) ## run every test; SPEC=io/stream for some
+	$(Q)$(ENV) $(LUA) tools/suite.lua $(if $(SPEC),--some) $(call native_parts,$(B)) $(call spec_part,$(LUA)) $(call sweep_part,$(B)) \
 		$(if $(SPEC),,$(PAGE_PARTS) $(EXAMPLE_PART) $(USER_PARTS))
 
-sanitize: $(B)/asan/bin/lua $(B)/asan/bin/eddy $(PICKED:%=$(B)/asan/%) ## tests under ASan and UBSan, leaks included
-	$(Q)$(ENV) EDDY_PROGRAM=$(abspath $(B))/asan/bin/eddy ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1 \
-		UBSAN_OPTIONS=print_stacktrace=1 $(LUA) tools/suite.lua $(if $(SPEC),--some) \
-		$(call native_parts,$(B)/asan) $(call spec_part,$(B)/asan/bin/lua)
+sanitize: $(B)/asan/bin/lua $(B)/asan/bin/eddy $(B)/asan/bin/sweep $(PICKED:%=$(B)/asan/%) ## tests under ASan and UBSan, leaks included
+	$(Q)$(ENV) $(SAN_ENV) $(LUA) tools/suite.lua $(if $(SPEC),--some) \
+		$(call native_parts,$(B)/asan) $(call spec_part,$(B)/asan/bin/lua) $(call sweep_part,$(B)/asan)
+
+# SEEDS random models of STEPS steps, and the sweeps at every point.
+STEPS ?= 200
+SEEDS ?= 20
+STRESS_B := $(B)$(if $(SAN),/asan)
+stress: $(STRESS_B)/bin/lua $(STRESS_B)/bin/sweep ## sweep every scenario at every point, and random models; SAN=1 under ASan and UBSan
+	$(Q)$(ENV) $(if $(SAN),$(SAN_ENV)) EDDY_PART_TIMEOUT=7200 $(LUA) tools/suite.lua \
+		'models=$(STRESS_B)/bin/lua spec/stress/kernel_stress.lua $(SEEDS) $(STEPS)' \
+		'sweep=$(STRESS_B)/bin/sweep spec/sweep/run.lua --all $(SWEEP)'
 
 FUZZTIME ?= 60
 fuzz: $(FUZZERS:spec/fuzz/%=$(B)/fuzz/bin/%) ## each fuzz target for FUZZTIME=60 seconds

@@ -32,7 +32,7 @@ static ed_probe *need_probe (lua_State *L, ed_loop *loop) {
   return probe;
 }
 
-static void drop_tables (lua_State *L, ed_probe *probe) {
+static void forget_tables (lua_State *L, ed_probe *probe) {
   luaL_unref(L, LUA_REGISTRYINDEX, probe->hooks);
   luaL_unref(L, LUA_REGISTRYINDEX, probe->held);
   probe->hooks = probe->held = LUA_NOREF;
@@ -216,13 +216,13 @@ static int l_watch (lua_State *L) {
   lua_settop(L, 1);
   if (lua_isnil(L, 1)) {
     if (loop->probe == NULL) return 0;
-    drop_tables(L, loop->probe);
+    forget_tables(L, loop->probe);
     retire(loop);
     return 0;
   }
   luaL_checktype(L, 1, LUA_TTABLE);
   probe = need_probe(L, loop);
-  drop_tables(L, probe);
+  forget_tables(L, probe);
   lua_newtable(L);
   probe->held = luaL_ref(L, LUA_REGISTRYINDEX);
   probe->has_point = lua_getfield(L, 1, "point") == LUA_TFUNCTION;

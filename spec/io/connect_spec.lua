@@ -158,7 +158,8 @@ function TestCancel:test_about_when_it_completes()
       end)
       for _ = 1, passes do eddy.sleep(0) end
       task:cancel()
-      assert_cancelled(task)
+      local ok, err = task:join()   -- a slow machine may have looked at the socket by now
+      lu.assertTrue(ok or eddy.is(err, "cancelled"))
       if stream then stream:close() end
     end
   end

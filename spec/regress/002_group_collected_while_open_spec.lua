@@ -17,8 +17,9 @@ function TestCollected:test_dropped_in_a_block()
       end)
       eddy.sleep(0)
     end
-    local pieces = {}
-    for i = 1, 100 do pieces[i] = { i } end   -- over the dead variable on the stack
+    local pieces = {}   -- over the dead variable on the stack
+    for i = 1, 100 do pieces[i] = { #pieces } end
+    lu.assertEquals(#pieces, 100)
     collectgarbage()
     collectgarbage()
   end)

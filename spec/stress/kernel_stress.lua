@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Random models of the kernel. By itself: lua spec/stress/kernel_stress.lua [seed [steps]]. A failure
--- names its seed; the same seed repeats it.
+-- Random models of the kernel. By itself: lua spec/stress/kernel_stress.lua [SEEDS [STEPS [SEED]]]: as
+-- many seeds as SEEDS says, or the one SEED. A failure names its seed; the same seed repeats it.
 
 local eddy = require "eddy"
 local testing = require "eddy.testing"
@@ -153,12 +153,22 @@ end
 
 stress.models = { "queue", "semaphore", "tree" }
 
-if arg and arg[0] and arg[0]:match "kernel_stress%.lua$" then
-  local seed, steps = tonumber(arg[1]) or os.time(), tonumber(arg[2]) or 200
-  for _, name in ipairs(stress.models) do
-    print(name, "seed " .. seed, steps .. " steps")
-    stress.try(name, seed, steps)
+--- All models with `seeds` seeds from a new one on, or with the one seed that is named.
+local function run_all(seeds, steps, only)
+  local passed, failed = 0, 0
+  local first = only or os.time()
+  for seed = first, first + (only and 0 or seeds - 1) do
+    for _, name in ipairs(stress.models) do
+      local ok, err = pcall(stress.try, name, seed, steps)
+      if ok then passed = passed + 1 else failed = failed + 1 print(err) end
+    end
   end
+  print(("%d passed, %d failed"):format(passed, failed))
+  return failed == 0
+end
+
+if arg and arg[0] and arg[0]:match "kernel_stress%.lua$" then
+  os.exit(run_all(tonumber(arg[1]) or 1, tonumber(arg[2]) or 200, tonumber(arg[3])), true)
 end
 
 return stress

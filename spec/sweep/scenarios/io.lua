@@ -21,8 +21,8 @@ local function with_server(listener, serve, fn)
         waiting[stream] = true
         group:spawn(function()
           waiting[stream] = nil
-          local stream <close> = stream   -- luacheck: ignore 431
-          serve(stream)
+          local mine <close> = stream
+          serve(mine)
         end)
       end
     end)
