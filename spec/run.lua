@@ -8,6 +8,7 @@
 -- for a class, or plain functions `test_x`. Each test has a runtime of its own: method, setUp and
 -- tearDown run inside one `eddy.run` and may wait. `test_outside...` methods run without a runtime.
 -- A class may have `timeout` (seconds of real time a test may take, default 20), `clock = "manual"`, `seed`,
+-- `leaks = false` (what is left behind is in order, and noting what is held costs nothing),
 -- or `config = {...}` for `eddy.config`. `self` is new for every test and inherits from the class.
 --
 -- After each test nothing may be left. What a run leaves is found by eddy.testing, which runs the
@@ -17,8 +18,10 @@
 package.path = "./?.lua;" .. package.path
 
 local filters, flags, verbose = {}, {}, false
+local disturb, disturb_n   -- see below
 for _, word in ipairs(arg) do
   if word == "-v" then verbose = true
+  elseif word:find "^%-%-%a+=%d+$" then disturb, disturb_n = word:match "^%-%-(%a+)=(%d+)$"
   elseif word:sub(1, 1) == "-" then flags[#flags + 1] = word
   else filters[#filters + 1] = (word:gsub("^spec/", ""):gsub("_spec%.lua$", ""):gsub("%.lua$", "")) end
 end
@@ -29,11 +32,30 @@ local lu = require "luaunit"
 require "spec.support.stock"   -- before the first run
 local eddy = require "eddy"
 local testing = require "eddy.testing"
+local probe = require("eddy.core").probe
 local leaks = require "spec.support.leaks"
 local new_report = require "spec.support.report"
 
 local DEFAULT_TIMEOUT = 20
 local traces = {}    -- test name -> where its error was raised, inside the task
+
+-- ---- Disturbing -----------------------------------------------------------------------------------
+
+local acts = {
+  cancel = function() local root = probe.root() if root then root:cancel() end end,
+  kill = function() probe.kill() end,
+  abandon = function() error "abandoned" end,
+}
+
+--- With --seed=N tests run in another order of their ready tasks (those that are about the usual order
+--- fail). With --cancel=N, --kill=N, --abandon=N each test runs again with that at N of its points: it must
+--- end, and not crash; what becomes of it is not looked at.
+local function run_disturbed(fn, options)
+  if not acts[disturb] then return testing.run(fn, options) end
+  options.points, options.errors = math.tointeger(disturb_n), function() return true end
+  options.leaks, options.timeout = false, 5
+  testing.everywhere(fn, acts[disturb], options)
+end
 
 -- ---- One test ----------------------------------------------------------------------------------
 
@@ -74,8 +96,9 @@ local function run_once(class, name, method_name)
   local method = class[method_name]
   local _ <close> = configure(class.config or {})
   if method_name:match("^test_outside") then return run_body(self, name, method) end
-  testing.run(function() run_body(self, name, method) end, {
-    timeout = class.timeout or DEFAULT_TIMEOUT, clock = class.clock or "real", seed = class.seed,
+  run_disturbed(function() run_body(self, name, method) end, {
+    timeout = class.timeout or DEFAULT_TIMEOUT, clock = class.clock or "real", leaks = class.leaks,
+    seed = disturb == "seed" and math.tointeger(disturb_n) or class.seed,
   })
 end
 

@@ -118,6 +118,7 @@ static int yielded_k (lua_State *L, int status, lua_KContext n) {
 int ed_yield_with (lua_State *L, ed_task *task, int n) {
   ed_list_append(&task->loop->ready, &task->ready);
   task->state = ED_TASK_READY;
+  task->has_yielded = true;
   return lua_yieldk(L, 0, n, yielded_k);
 }
 

@@ -104,10 +104,33 @@ static void riffle (ed_probe *probe, ed_link *list) {
 }
 
 /* Each link gets about twice as many random bits as would tell the links apart. */
-static void shuffle (ed_probe *probe, ed_link *list) {
+static void shuffle_all (ed_probe *probe, ed_link *list) {
   unsigned rounds = 4;
   for (unsigned n = length(list); n > 1; n /= 2) rounds += 2;
   while (rounds-- > 0) riffle(probe, list);
+}
+
+/*
+** Any order will do, but sleep(0) has promised that what was ready before goes first. So those
+** tasks stay behind what they are behind now; the others are mixed between two of them, or come
+** before all.
+*/
+static void shuffle (ed_probe *probe, ed_link *list) {
+  ed_link front, part, rest, *link;
+  ed_list_init(&front), ed_list_init(&part), ed_list_init(&rest);
+  while ((link = ed_list_shift(list)) != NULL) {
+    ed_task *task = ED_OF(link, ed_task, ready);
+    bool has_yielded = task->has_yielded;
+    task->has_yielded = false;
+    if (!has_yielded && (ed_list_is_empty(&rest) || draw(probe) & 1)) {
+      ed_list_append(&front, link);
+      continue;
+    }
+    if (has_yielded) shuffle_all(probe, &part), move_all(&part, &rest);
+    ed_list_append(has_yielded ? &rest : &part, link);
+  }
+  shuffle_all(probe, &front), shuffle_all(probe, &part);
+  move_all(&front, list), move_all(&rest, list), move_all(&part, list);
 }
 
 /* ---- hooks ---- */
@@ -302,9 +325,9 @@ static int l_root (lua_State *L) {
 static int l_tasks (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
   ed_scope *top = &loop->top;
+  int depth = 0;
   lua_newtable(L);
-  for (ed_scope *at = ed_scope_after(top, top); at != NULL;
-       at = ed_scope_after(at, top)) {
+  for (ed_scope *at = top; (at = ed_scope_after(at, top, &depth)) != NULL;) {
     if (at->kind != ED_SCOPE_TASK || ed_task_has_ended(at->host)) continue;
     at->host->is_seen = true;
     ed_task_push(L, at->host);
@@ -437,7 +460,8 @@ static void list_task (lua_State *L, int list, ed_task *task) {
 /* A task that has been cancelled is on its way out. */
 static void list_tasks (lua_State *L, int list, ed_loop *loop) {
   ed_scope *top = &loop->top;
-  for (ed_scope *at = ed_scope_after(top, top); at != NULL; at = ed_scope_after(at, top))
+  int depth = 0;
+  for (ed_scope *at = top; (at = ed_scope_after(at, top, &depth)) != NULL;)
     if (at->kind == ED_SCOPE_TASK && !ed_task_has_ended(at->host) && at->cause == NULL)
       list_task(L, list, at->host);
 }

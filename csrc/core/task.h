@@ -67,7 +67,9 @@ struct ed_task {
   uint8_t shape;    /* of the result: 0 none, 1 one value, 2 a table of several with n */
   bool is_on_stack; /* the result lies on its coroutine, which it keeps */
   bool is_killed;
-  bool is_held;    /* keep the slot when it ends: somebody will collect the result */
+  bool
+    has_yielded; /* it let others run first: core/probe keeps to that, and takes it back */
+  bool is_held;  /* keep the slot when it ends: somebody will collect the result */
   bool has_failed; /* the body ended by an error or a cancellation */
   uint8_t outcome; /* ed_task_state to be, decided by the base frame */
 };

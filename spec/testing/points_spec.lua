@@ -225,6 +225,23 @@ function TestExplore:test_outside_hand_over_stays_fair()
   end }
 end
 
+-- That promise holds in any order.
+function TestExplore:test_outside_sleep_zero_lets_the_ready_ones_run_first()
+  testing.explore { runs = 100, function()
+    local event, ran, late = eddy.event(), 0, 0
+    eddy.group(function(group)
+      for _ = 1, 5 do group:spawn(function() event:wait() ran = ran + 1 end) end
+      eddy.sleep(1)
+      group:spawn(function() eddy.sleep(0) late = late + 1 eddy.sleep(0) late = late + 1 end)
+      event:set()
+      eddy.sleep(0)
+      lu.assertEquals(ran, 5)
+      eddy.sleep(0)
+      lu.assertTrue(late >= 1)
+    end)
+  end }
+end
+
 function TestExplore:test_outside_seed_of_the_configuration()
   lu.assertErrorMsgContains("must be an integer", eddy.config, { seed = "x" })
   lu.assertErrorMsgContains("must be an integer", eddy.config, { seed = 0.5 })

@@ -208,6 +208,10 @@ function TestLeaks:test_outside_each_run_by_itself()
   testing.run(function() end)
 end
 
+function TestLeaks:test_outside_when_nobody_minds()
+  testing.run(function() eddy.semaphore(1):acquire() end, { leaks = false })
+end
+
 function TestLeaks:test_outside_an_error_comes_first()
   lu.assertEquals(fails(function()
     eddy.semaphore(1):acquire()
