@@ -245,7 +245,8 @@ STRESS_B := $(B)$(if $(SAN),/asan)
 stress: $(STRESS_B)/bin/lua $(STRESS_B)/bin/sweep ## sweep every scenario at every point, and random models; SAN=1 under ASan and UBSan
 	$(Q)$(ENV) $(if $(SAN),$(SAN_ENV)) EDDY_PART_TIMEOUT=7200 $(LUA) tools/suite.lua \
 		'models=$(STRESS_B)/bin/lua spec/stress/kernel_stress.lua $(SEEDS) $(STEPS)' \
-		'sweep=$(STRESS_B)/bin/sweep spec/sweep/run.lua --all $(SWEEP)'
+		'sweep=$(STRESS_B)/bin/sweep spec/sweep/run.lua --all $(SWEEP)' \
+		$(foreach d,cancel kill abandon,'specs-$d=$(STRESS_B)/bin/lua spec/run.lua --$d=3 core/ sync/ io/')
 
 FUZZTIME ?= 60
 fuzz: $(FUZZERS:spec/fuzz/%=$(B)/fuzz/bin/%) ## each fuzz target for FUZZTIME=60 seconds

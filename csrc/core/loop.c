@@ -27,6 +27,7 @@ const char ed_box_key = 0;
 
 enum {
   BATCH = 32,           /* resumes between two looks at the clock */
+  MOMENT_MS = 2,        /* of waiting for sockets before a manual clock jumps */
   DRAIN_NS = 1000000000 /* how long we wait for libuv to let go at the end */
 };
 
@@ -250,11 +251,21 @@ void ed_loop_run_ready (ed_loop *loop) {
   }
 }
 
+/* A busy system takes a moment to bring the bytes of a socket to its other end. */
+static void look_for_a_moment (ed_loop *loop) {
+  uv_update_time(loop->uv);
+  uv_timer_start(&loop->alarm, on_alarm, MOMENT_MS, 0);
+  run_uv(loop, UV_RUN_ONCE);
+  uv_timer_stop(&loop->alarm);
+  loop->alarm_due = UINT64_MAX;
+}
+
 /* Two empty looks, because one may have moved bytes without waking anybody yet. */
 static bool look_finds_nothing (ed_loop *loop) {
   for (int looks = 0; looks < 2; looks++) {
     uint32_t before = loop->progress;
-    run_uv(loop, UV_RUN_NOWAIT);
+    if (looks > 0 && loop->nhandles > 0) look_for_a_moment(loop);
+    else run_uv(loop, UV_RUN_NOWAIT);
     if (!ed_list_is_empty(&loop->ready) || loop->progress != before) return false;
   }
   return true;

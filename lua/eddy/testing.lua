@@ -58,7 +58,9 @@ local function check_function(fn)
   if type(fn) ~= "function" and not (type(meta) == "table" and meta.__call) then
     misuse("function expected, got %s", type(fn))
   end
-  if eddy.current() then misuse "a test has a run of its own: call this outside any task" end
+  if eddy.current() then
+    misuse "a test has a run of its own: call this outside any task (in a file that is run with lua, not with eddy)"
+  end
 end
 
 -- Clock and seed of one run; closing the result brings back what was configured before.
