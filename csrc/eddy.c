@@ -102,7 +102,18 @@ static int l_istask (lua_State *L) {
 */
 static int l_methods (lua_State *L) {
   luaL_checktype(L, 1, LUA_TUSERDATA);
-  if (luaL_getmetafield(L, 1, "__index") == LUA_TNIL) lua_pushnil(L);
+  if (luaL_getmetafield(L, 1, "__methods") == LUA_TNIL
+    && luaL_getmetafield(L, 1, "__index") == LUA_TNIL)
+    lua_pushnil(L);
+  return 1;
+}
+
+/*
+** core.allocations() --> integer
+** How often the system has been asked for memory so far: a warm program does not ask.
+*/
+static int l_allocations (lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)ed_loop_of(L)->mem.asked);
   return 1;
 }
 
@@ -115,6 +126,7 @@ static const luaL_Reg functions[] = {
   {"trace", l_trace},
   {"raise", l_raise},
   {"methods", l_methods},
+  {"allocations", l_allocations},
   {NULL, NULL},
 };
 

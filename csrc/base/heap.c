@@ -8,8 +8,8 @@ enum { ARITY = 4, FIRST_ROOM = 16 };
 
 static bool is_before (const ed_heap_entry *a, const ed_heap_entry *b) {
   if (a->due != b->due) return a->due < b->due;
-  return (((uint32_t)a->timer->order - b->timer->order) >> 30 & 1)
-    != 0; /* wraps round in 31 bits */
+  return (((uint32_t)a->timer->order - b->timer->order) >> 29 & 1)
+    != 0; /* wraps round in 30 bits */
 }
 
 static void put (ed_heap *heap, uint32_t at, ed_heap_entry entry) {

@@ -15,8 +15,8 @@
 
 typedef struct ed_timer {
   uint32_t place;      /* index + 1; 0 when not in the heap */
-  uint32_t order : 31; /* of insertion, for equal times; compared as a difference */
-  uint32_t kind : 1;   /* the owner's: what embeds this timer */
+  uint32_t order : 30; /* of insertion, for equal times; compared as a difference */
+  uint32_t kind : 2;   /* the owner's: what embeds this timer */
 } ed_timer;
 
 typedef struct ed_heap_entry {

@@ -20,10 +20,15 @@ static bool must_fail (ed_mem *mem) {
   return true;
 }
 
+static void *ask (ed_mem *mem, size_t size) {
+  mem->asked++;
+  return malloc(size);
+}
+
 static void *take (ed_mem *mem, size_t size) {
   unsigned kind = kind_of(size);
   ed_mem_spare *block = mem->spare[kind];
-  if (block == NULL) return malloc((size_t)kind * ED_MEM_STEP);
+  if (block == NULL) return ask(mem, (size_t)kind * ED_MEM_STEP);
   mem->spare[kind] = block->next;
   mem->kept[kind]--;
   return block;
@@ -32,7 +37,7 @@ static void *take (ed_mem *mem, size_t size) {
 void *ed_mem_new (ed_mem *mem, size_t size) {
   void *block;
   if (must_fail(mem)) return NULL;
-  block = is_small(size) ? take(mem, size) : malloc(size);
+  block = is_small(size) ? take(mem, size) : ask(mem, size);
   if (block != NULL) {
     mem->bytes += size;
     mem->blocks++;
@@ -66,6 +71,7 @@ void *ed_mem_resize (ed_mem *mem, void *block, size_t old, size_t size) {
     ed_mem_free(mem, block, old);
     return moved;
   }
+  mem->asked++;
   if (must_fail(mem) || (moved = realloc(block, size)) == NULL) return NULL;
   mem->bytes += size - old;
   return moved;

@@ -29,6 +29,7 @@ typedef struct ed_mem_spare {
 typedef struct ed_mem {
   size_t bytes;                      /* live, as asked for */
   size_t blocks;                     /* live */
+  size_t asked;                      /* times that the system was asked for memory */
   size_t fail_in;                    /* 1: the next request fails; 0: none will */
   bool fails_on;                     /* and so do all behind that one */
   ed_mem_spare *spare[ED_MEM_KINDS]; /* freed blocks by size in steps */

@@ -178,6 +178,7 @@ static void arm_alarm (ed_loop *loop) {
 
 static void fire (ed_timer *timer) {
   if (timer->kind == ED_TIMER_SCOPE) ed_block_fire(ED_OF(timer, ed_block, timer));
+  else if (timer->kind == ED_TIMER_ALARM) ((ed_alarm *)timer)->ring((ed_alarm *)timer);
   else ed_sleep_fire(timer);
 }
 

@@ -33,6 +33,11 @@ typedef enum ed_class {
   ED_CLASS_PERMIT,
   ED_CLASS_QUEUE,
   ED_CLASS_EVENT,
+  ED_CLASS_LOCK,
+  ED_CLASS_GUARD,
+  ED_CLASS_CONDITION,
+  ED_CLASS_BARRIER,
+  ED_CLASS_RATELIMIT,
   ED_CLASS_VAR,
   ED_CLASS_FUTURE,
   ED_CLASS_CALLBACK,
@@ -44,7 +49,22 @@ typedef enum ed_class {
   ED_CLASSES
 } ed_class;
 
-enum { ED_TIMER_OP, ED_TIMER_SCOPE }; /* ed_timer.kind */
+enum { ED_TIMER_OP, ED_TIMER_SCOPE, ED_TIMER_ALARM }; /* ed_timer.kind */
+
+/*
+** A timer for anybody: make a place with ed_heap_reserve, then ed_heap_push(&loop->timers,
+** &alarm->timer, due). 'ring' runs once, when the alarm is out of the heap; it touches no Lua.
+*/
+typedef struct ed_alarm {
+  ed_timer timer; /* first */
+  void (*ring)(struct ed_alarm *alarm);
+} ed_alarm;
+
+static inline void ed_alarm_init (ed_alarm *alarm, void (*ring)(ed_alarm *)) {
+  alarm->timer.place = 0;
+  alarm->timer.kind = ED_TIMER_ALARM;
+  alarm->ring = ring;
+}
 
 enum {
   ED_READ_ROOM = 65536, /* of a read buffer */

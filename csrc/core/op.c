@@ -192,13 +192,18 @@ void ed_op_detach (ed_op *op) {
   waiter_leaves(op->task, op);
 }
 
+static void withdraw (ed_op *op) {
+  if (!op->asked) {
+    op->asked = true;
+    if (op->type->cancel(op) != ED_FINISHING) return;
+  }
+  if (op->type->withdraw != NULL) op->type->withdraw(op);
+}
+
 void ed_op_abandon (ed_task *task) {
   ed_op *op = task->op;
   if (op == NULL) return;
-  if ((op->owners & ED_ENGINE) && !op->done && !op->asked) {
-    op->asked = true;
-    op->type->cancel(op);
-  }
+  if ((op->owners & ED_ENGINE) && !op->done) withdraw(op);
   waiter_leaves(task, op);
 }
 

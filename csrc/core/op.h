@@ -55,6 +55,8 @@ typedef struct ed_optype {
     const ed_op *op, char *text, size_t room); /* what it waits on, or NULL */
   void (*give_back)(
     lua_State *co, ed_op *op); /* its task is killed with the answer in hand */
+  void (*withdraw)(
+    ed_op *op); /* killed while FINISHING: let go now; NULL: the engine goes on alone */
 } ed_optype;
 
 struct ed_op {

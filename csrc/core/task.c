@@ -320,15 +320,18 @@ static void leave_owner (ed_task *task, bool stays) {
 
 /* The coroutine is at rest and the result in place. */
 static void end_task (ed_task *task, ed_task_state outcome) {
-  bool is_awaited = !ed_list_is_empty(&task->watchers);
+  bool is_awaited = false;
   bool stays;
   ed_link *link;
   task->state = (uint8_t)outcome;
   task->loop->ntasks--;
   ed_nest_free(task);
   if (task->has_vars) ed_vars_forget(task->loop->L, task);
-  while ((link = ed_list_shift(&task->watchers)) != NULL)
-    ED_OF(link, ed_watch, link)->ended(ED_OF(link, ed_watch, link), task);
+  while ((link = ed_list_shift(&task->watchers)) != NULL) {
+    ed_watch *watch = ED_OF(link, ed_watch, link);
+    if (!watch->is_silent) is_awaited = true;
+    watch->ended(watch, task);
+  }
   stays = outcome == ED_TASK_FAILED && !is_awaited
     && task->root.parent->kind != ED_SCOPE_TOP;
   if (outcome == ED_TASK_FAILED && !is_awaited && !stays) ed_task_report(task);

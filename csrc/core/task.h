@@ -37,6 +37,7 @@ typedef enum ed_task_state {
 typedef struct ed_watch {
   ed_link link;
   void (*ended)(struct ed_watch *watch, ed_task *task); /* unlinked before; no Lua */
+  bool is_silent; /* nobody awaits the task by this: it is about what the task holds */
 } ed_watch;
 
 struct ed_task {
@@ -144,7 +145,10 @@ void ed_task_release (ed_task *task);
 /* spawn_with in 'owner': the options are at 1, the function at 2, its arguments behind. */
 int ed_task_spawn_with (lua_State *L, ed_loop *loop, ed_scope *owner);
 
-/* The task's name into 'text': given by the script or made from its number. */
+/*
+** The name of a live task into 'text': given by the script or made from its number. Needs a few
+** places on the stack of L, allocates nothing and never raises.
+*/
 void ed_task_name (lua_State *L, ed_task *task, char *text, size_t room);
 
 /* Cancel a task for 'why'; true if this was the first request. */

@@ -244,11 +244,11 @@ static void push_name (lua_State *L, ed_task *task, int index) {
 }
 
 void ed_task_name (lua_State *L, ed_task *task, char *text, size_t room) {
-  const char *name;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->names);
   ed_task_push(L, task);
-  push_name(L, task, lua_gettop(L));
-  name = lua_tostring(L, -1);
-  snprintf(text, room, "%s", name);
+  if (lua_rawget(L, -2) == LUA_TSTRING) snprintf(text, room, "%s", lua_tostring(L, -1));
+  else if (task == task->loop->root) snprintf(text, room, "main");
+  else snprintf(text, room, "task %u", (unsigned)task->id);
   lua_pop(L, 2);
 }
 

@@ -3,8 +3,8 @@
 ** Events: a flag that tasks can wait for. Setting wakes all who wait at that moment.
 */
 #include "core/class.h"
+#include "sync/select.h"
 #include "sync/sync.h"
-#include "sync/waitq.h"
 
 typedef struct ed_event {
   ed_link waiters;
@@ -39,7 +39,7 @@ static int l_event (lua_State *L) {
 static int l_event_set (lua_State *L) {
   ed_event *event = check_event(L);
   event->is_set = true;
-  ed_waitq_wake_all(&event->waiters, 0);
+  ed_choice_wake_all(&event->waiters);
   return 0;
 }
 
@@ -68,6 +68,28 @@ static int l_event_wait (lua_State *L) {
   else ed_waitq_join(&event->waiters, waiter);
   return ed_await(L, &waiter->op, 0);
 }
+
+/* ---- select ---- */
+
+static bool event_is_ready (const void *object) {
+  return ((const ed_event *)object)->is_set;
+}
+
+static void event_join (void *object, ed_choice *choice) {
+  ed_choice_join(&((ed_event *)object)->waiters, choice);
+}
+
+static int event_finish (lua_State *L, void *object, bool has_value) {
+  (void)object, (void)has_value;
+  return ed_finish_true(L, NULL);
+}
+
+const ed_choosable ed_event_choosable = {
+  .class = ED_CLASS_EVENT,
+  .is_ready = event_is_ready,
+  .join = event_join,
+  .finish = event_finish,
+};
 
 static const luaL_Reg functions[] = {
   {"event", l_event},

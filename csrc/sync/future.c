@@ -7,7 +7,7 @@
 
 #include "core/class.h"
 #include "sync/sync.h"
-#include "sync/waitq.h"
+#include "sync/select.h"
 
 static ed_future *check_future (lua_State *L) {
   return ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_FUTURE);
@@ -53,7 +53,7 @@ static int settle (lua_State *L, ed_future *future, bool has_failed) {
   future->shape = (uint8_t)ed_values_keep(L, 1, 2);
   future->has_failed = has_failed;
   future->is_set = true;
-  ed_waitq_wake_all(&future->waiters, 0);
+  ed_choice_wake_all(&future->waiters);
   return 0;
 }
 
@@ -102,6 +102,28 @@ static int l_future_tostring (lua_State *L) {
   lua_pushfstring(L, "eddy.Future (%s)", state);
   return 1;
 }
+
+/* ---- select ---- */
+
+static bool future_is_ready (const void *object) {
+  return ((const ed_future *)object)->is_set;
+}
+
+static void future_join (void *object, ed_choice *choice) {
+  ed_choice_join(&((ed_future *)object)->waiters, choice);
+}
+
+static int future_finish (lua_State *L, void *object, bool has_value) {
+  (void)object, (void)has_value;
+  return ed_finish_true(L, NULL);
+}
+
+const ed_choosable ed_future_choosable = {
+  .class = ED_CLASS_FUTURE,
+  .is_ready = future_is_ready,
+  .join = future_join,
+  .finish = future_finish,
+};
 
 static const luaL_Reg functions[] = {
   {"future", l_future},

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
-** FIFO queues. Items lie in a ring inside a Lua table (the user value), whose size is a power
-** of two, so that a queue in steady use allocates nothing.
+** Queues. What lies in one is kept by queue_items; here is who waits and what is handed to whom.
 **
 ** Hand-off: an item for a waiting getter is put on that task's own stack at once, so nobody
-** can steal it; a getter that is killed with an item in hand puts it back at the front, for
-** which a place in the ring is kept. A blocked putter's item stays on the putter's stack until
-** there is room.
+** can steal it; a getter that is killed with an item in hand puts it back, for which a place is
+** kept. A blocked putter's item stays on the putter's stack until there is room. Getters may be
+** selects (sync/select).
 */
+#include <stdio.h>
+#include <string.h>
+
 #include "core/class.h"
 #include "core/error.h"
+#include "sync/queue_items.h"
+#include "sync/select.h"
 #include "sync/sync.h"
-#include "sync/waitq.h"
 
 typedef struct ed_queue {
   ed_link getters;
   ed_link putters;
-  lua_Integer max;    /* 0: rendezvous; LUA_MAXINTEGER: unbounded */
-  lua_Integer head;   /* of the ring, counted up for ever */
-  lua_Integer size;   /* items in the ring */
-  lua_Integer room;   /* of the ring; a power of two */
-  lua_Integer handed; /* items on stacks of getters that have not run yet */
-  lua_Integer unfinished;
   ed_link joiners;
+  ed_items items;
+  lua_Integer max; /* 0: rendezvous; LUA_MAXINTEGER: unbounded */
+  lua_Integer unfinished;
   bool is_closed;
 } ed_queue;
 
@@ -32,105 +32,80 @@ typedef struct transfer {
   bool has_item; /* get: the item is on the task's stack; put: it was taken */
 } transfer;
 
-enum { ITEMS = 1, FIRST_ROOM = 8 };
-
-/* ---- the ring; 'table' is the index of the items' table ---- */
-
-static lua_Integer slot_of (const ed_queue *q, lua_Integer at) {
-  return (at & (q->room - 1)) + 1;
-}
-
-/* Move the items to a ring twice as large: those that wrap go behind the old end. */
-static void grow (lua_State *L, ed_queue *q, int table) {
-  lua_Integer old = q->room;
-  lua_createtable(L, (int)old * 2, 0);
-  for (lua_Integer i = 0; i < old * 2; i++) {
-    if (i < q->size) lua_rawgeti(L, table, slot_of(q, q->head + i));
-    else lua_pushboolean(L, 0);
-    lua_rawseti(L, -2, i + 1);
-  }
-  lua_pushvalue(L, -1);
-  lua_setiuservalue(L, 1, ITEMS);
-  lua_replace(L, table);
-  q->head = 0;
-  q->room = old * 2;
-}
-
-/* Room for one more item, besides the places kept for handed ones. May raise. */
-static void reserve (lua_State *L, ed_queue *q, int table) {
-  while (q->size + q->handed + 1 > q->room) grow(L, q, table);
-}
-
-/* The value at the top goes to the back. */
-static void push_back (lua_State *L, ed_queue *q, int table) {
-  lua_rawseti(L, table, slot_of(q, q->head + q->size++));
-}
-
-/* Push the oldest item and forget it in the ring. */
-static void take_front (lua_State *L, ed_queue *q, int table) {
-  lua_Integer slot = slot_of(q, q->head);
-  lua_rawgeti(L, table, slot);
-  lua_pushboolean(L, 0);
-  lua_rawseti(L, table, slot);
-  q->head++;
-  q->size--;
-}
-
 /* ---- engine half ---- */
+
+static bool has_waiting (const ed_link *queue) { return ed_waitq_first(queue) != NULL; }
 
 /* The value at the top of L goes to the first getter. */
 static void hand_to_getter (lua_State *L, ed_queue *q) {
-  transfer *t = (transfer *)ed_waitq_first(&q->getters);
-  lua_xmove(L, ed_task_leaf(t->waiter.op.task), 1);
-  t->has_item = true;
-  q->handed++;
-  ed_waitq_wake(&t->waiter, 0);
-}
-
-/* Push the item of the first putter, which has delivered with that. */
-static void take_from_putter (lua_State *L, ed_queue *q) {
-  transfer *t = (transfer *)ed_waitq_first(&q->putters);
-  lua_State *co = ed_task_leaf(t->waiter.op.task);
-  lua_pushvalue(co, 2);
-  lua_xmove(co, L, 1);
-  t->has_item = true;
-  q->unfinished++;
-  ed_waitq_wake(&t->waiter, 0);
-}
-
-/* A getter is killed with its item in hand: back to the front, where a place was kept. */
-static void give_back_get (lua_State *co, ed_op *op) {
-  transfer *t = (transfer *)op;
-  ed_queue *q = t->queue;
-  if (!t->has_item) return;
-  t->has_item = false;
-  q->handed--;
-  if (ed_waitq_first(&q->getters) != NULL) {
-    hand_to_getter(co, q);
+  ed_waiter *first = ed_waitq_first(&q->getters);
+  lua_xmove(L, ed_task_leaf(first->op.task), 1);
+  q->items.handed++;
+  if (ed_waiter_is_choice(first)) {
+    ed_select_win((ed_choice *)first, true);
     return;
   }
-  lua_getiuservalue(co, 1, ITEMS);
-  lua_insert(co, -2);
-  q->head--;
-  q->size++;
-  lua_rawseti(co, -2, slot_of(q, q->head));
-  lua_pop(co, 1);
+  ((transfer *)first)->has_item = true;
+  ed_waitq_wake(first, 0);
+}
+
+/* Push the item of the first putter, which has delivered with that; its priority too. */
+static ed_priority take_from_putter (lua_State *L, ed_queue *q) {
+  ed_waiter *first = ed_waitq_first(&q->putters);
+  lua_State *co = ed_task_leaf(first->op.task);
+  ed_priority priority = ed_check_priority(co, 3); /* it was checked: cannot raise */
+  lua_pushvalue(co, 2);
+  lua_xmove(co, L, 1);
+  ((transfer *)first)->has_item = true;
+  q->unfinished++;
+  ed_waitq_wake(first, 0);
+  return priority;
+}
+
+/* A task is killed with the item at the top in hand: to the next one, or back where it is next. */
+static void return_item (lua_State *co, ed_queue *q, int self) {
+  q->items.handed--;
+  if (has_waiting(&q->getters)) hand_to_getter(co, q);
+  else ed_items_return(co, &q->items, self);
+}
+
+static void give_back_get (lua_State *co, ed_op *op) {
+  transfer *t = (transfer *)op;
+  if (!t->has_item) return;
+  t->has_item = false;
+  return_item(co, t->queue, 1);
 }
 
 /* ---- Lua half ---- */
 
+static int get_closed (lua_State *L) {
+  return ed_error_fail(L, "closed", NULL, "queue:get", NULL, "the queue is closed");
+}
+
+static int put_closed (lua_State *L) {
+  return ed_error_fail(L, "closed", NULL, "queue:put", NULL, "the queue is closed");
+}
+
 static int finish_get (lua_State *L, ed_op *op) {
   transfer *t = (transfer *)op;
-  if (!t->has_item)
-    return ed_error_fail(L, "closed", NULL, "queue:get", NULL, "the queue is closed");
+  if (!t->has_item) return get_closed(L);
   t->has_item = false;
-  t->queue->handed--;
+  t->queue->items.handed--;
   return 1; /* the item was put on this stack */
 }
 
 static int finish_put (lua_State *L, ed_op *op) {
   if (((transfer *)op)->has_item) return ed_finish_true(L, op);
-  return ed_error_fail(L, "closed", NULL, "queue:put", NULL, "the queue is closed");
+  return put_closed(L);
+}
+
+static void describe_queue (const ed_queue *q, char *text, size_t room) {
+  snprintf(text, room, "a queue with %lld item%s, %lld unfinished",
+    (long long)q->items.size, q->items.size == 1 ? "" : "s", (long long)q->unfinished);
+}
+
+static void describe_transfer (const ed_op *op, char *text, size_t room) {
+  describe_queue(((const transfer *)op)->queue, text, room);
 }
 
 static const ed_optype get_type = {
@@ -139,6 +114,7 @@ static const ed_optype get_type = {
   .cancel = ed_waitq_cancel,
   .drop = ed_drop_plain,
   .is_internal = true,
+  .describe = describe_transfer,
   .give_back = give_back_get,
 };
 
@@ -148,6 +124,7 @@ static const ed_optype put_type = {
   .cancel = ed_waitq_cancel,
   .drop = ed_drop_plain,
   .is_internal = true,
+  .describe = describe_transfer,
 };
 
 static const ed_optype join_type = {
@@ -156,67 +133,82 @@ static const ed_optype join_type = {
   .cancel = ed_waitq_cancel,
   .drop = ed_drop_plain,
   .is_internal = true,
+  .describe = describe_transfer,
 };
 
 static ed_queue *check_queue (lua_State *L) {
   return ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_QUEUE);
 }
 
-static lua_Integer check_max (lua_State *L) {
-  lua_Integer max = luaL_optinteger(L, 1, LUA_MAXINTEGER);
-  luaL_argcheck(L, max >= 0, 1, "must not be negative");
-  if (lua_istable(L, 2) && lua_getfield(L, 2, "order") != LUA_TNIL) {
-    const char *order = luaL_checkstring(L, -1);
-    if (*order != 'f') luaL_error(L, "not yet: queue order '%s'", order);
+static ed_order check_order (lua_State *L, const char *name) {
+  static const char *const names[] = {"fifo", "lifo", "priority", NULL};
+  int order = 0;
+  while (names[order] != NULL && strcmp(names[order], name) != 0) order++;
+  if (names[order] == NULL) luaL_error(L, "unknown queue order '%s'", name);
+  return (ed_order)order;
+}
+
+/* {order=} at 2 */
+static ed_order check_options (lua_State *L) {
+  ed_order order = ED_FIFO;
+  if (lua_isnoneornil(L, 2)) return order;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  for (lua_pushnil(L); lua_next(L, 2); lua_pop(L, 1)) {
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
+    if (strcmp(name, "order") != 0) luaL_error(L, "unknown queue option '%s'", name);
+    if (lua_type(L, -1) != LUA_TSTRING)
+      luaL_error(
+        L, "queue option 'order': string expected, got %s", luaL_typename(L, -1));
+    order = check_order(L, lua_tostring(L, -1));
   }
-  return max;
+  return order;
 }
 
 /*
-** eddy.queue([max]) --> Queue
+** eddy.queue([max [, {order="fifo"|"lifo"|"priority"}]]) --> Queue
 ** 'max' 0 is a rendezvous; none is unbounded.
 */
 static int l_queue (lua_State *L) {
-  lua_Integer max = check_max(L);
-  ed_queue *q = ed_class_push(L, ed_loop_of(L), ED_CLASS_QUEUE, sizeof *q, 1);
+  lua_Integer max = luaL_optinteger(L, 1, LUA_MAXINTEGER);
+  ed_order order = check_options(L);
+  ed_queue *q;
+  luaL_argcheck(L, max >= 0, 1, "must not be negative");
+  q = ed_class_push(L, ed_loop_of(L), ED_CLASS_QUEUE, sizeof *q, ED_ITEMS_VALUES);
   ed_list_init(&q->getters);
   ed_list_init(&q->putters);
   ed_list_init(&q->joiners);
   q->max = max;
-  q->room = FIRST_ROOM;
-  lua_createtable(L, FIRST_ROOM, 0);
-  for (int i = 1; i <= FIRST_ROOM; i++) lua_pushboolean(L, 0), lua_rawseti(L, -2, i);
-  lua_setiuservalue(L, -2, ITEMS);
+  ed_items_open(L, &q->items, -1, order);
   return 1;
 }
 
 /*
-** Deliver the value at index 2 if that is possible now; leaves something on the stack. May raise
-** for memory, before.
+** Deliver the value at index 2, with the priority at 3, if that is possible now. May raise for
+** memory, before.
 */
 static bool put_now (lua_State *L, ed_queue *q) {
-  int table = lua_gettop(L) + 1;
-  bool has_getter = ed_waitq_first(&q->getters) != NULL;
-  if (!has_getter && q->size >= q->max) return false;
-  lua_getiuservalue(L, 1, ITEMS);
-  reserve(L, q, table);
+  bool has_getter = has_waiting(&q->getters);
+  ed_priority priority = {0, 0, false};
+  if (!has_getter && q->items.size >= q->max) return false;
+  ed_items_reserve(L, &q->items, 1);
+  if (q->items.order == ED_PRIORITY) priority = ed_check_priority(L, 3);
   lua_pushvalue(L, 2);
   q->unfinished++;
   if (has_getter) hand_to_getter(L, q);
-  else push_back(L, q, table);
-  lua_settop(L, table - 1);
+  else ed_items_put(L, &q->items, 1, &priority);
   return true;
 }
 
+/* (queue, item [, priority]); afterwards the stack holds these three. */
 static ed_queue *check_put (lua_State *L) {
   ed_queue *q = check_queue(L);
   luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "nil cannot be an item of a queue");
-  lua_settop(L, 2);
+  if (!lua_isnoneornil(L, 3)) {
+    luaL_argcheck(L, q->items.order == ED_PRIORITY, 3, "the queue has no priorities");
+    ed_check_priority(L, 3);
+  }
+  lua_settop(L, 3);
   return q;
-}
-
-static int put_closed (lua_State *L) {
-  return ed_error_fail(L, "closed", NULL, "queue:put", NULL, "the queue is closed");
 }
 
 static transfer *new_transfer (
@@ -228,7 +220,7 @@ static transfer *new_transfer (
 }
 
 /*
-** queue:put(item) --> true | nil, err
+** queue:put(item [, priority]) --> true | nil, err
 ** Awaits room. Cancelled while it waits: the item is not in the queue.
 */
 static int l_queue_put (lua_State *L) {
@@ -246,7 +238,7 @@ static int l_queue_put (lua_State *L) {
 }
 
 /*
-** queue:try_put(item) --> true | false | nil, err
+** queue:try_put(item [, priority]) --> true | false | nil, err
 */
 static int l_queue_try_put (lua_State *L) {
   ed_queue *q = check_put(L);
@@ -255,37 +247,28 @@ static int l_queue_try_put (lua_State *L) {
   return 1;
 }
 
-/* Push an item if there is one; a blocked putter moves up. May raise for memory, before. */
-static bool get_now (lua_State *L, ed_queue *q) {
-  int table = lua_gettop(L) + 1;
-  bool has_putter = ed_waitq_first(&q->putters) != NULL;
-  if (q->size == 0) {
-    if (!has_putter) return false;
-    take_from_putter(L, q);
-    return true;
-  }
-  lua_getiuservalue(L, 1, ITEMS);
-  take_front(L, q, table);
-  if (has_putter && q->size < q->max) {
-    take_from_putter(L, q);
-    push_back(L, q, table);
-  }
-  return true;
+static bool has_item (const ed_queue *q) {
+  return q->items.size > 0 || has_waiting(&q->putters);
 }
 
-/* The item is there, but others have waited long enough: it is in hand meanwhile. */
-static void take_and_yield (lua_State *L, ed_queue *q, transfer *t) {
-  lua_getiuservalue(L, 1, ITEMS);
-  reserve(L, q, 2); /* a place to put it back to */
-  lua_settop(L, 1);
-  get_now(L, q);
-  t->has_item = true;
-  q->handed++;
-  ed_op_done(&t->waiter.op, 0);
+/* Push the next item; a blocked putter moves up. There must be an item. */
+static void get_now (lua_State *L, ed_queue *q, int self) {
+  if (q->items.size == 0) {
+    take_from_putter(L, q);
+    return;
+  }
+  ed_items_take(L, &q->items, self);
+  if (has_waiting(&q->putters) && q->items.size < q->max) {
+    ed_priority priority = take_from_putter(L, q);
+    ed_items_put(L, &q->items, self, &priority);
+  }
 }
 
-static int get_closed (lua_State *L) {
-  return ed_error_fail(L, "closed", NULL, "queue:get", NULL, "the queue is closed");
+/* Push the next item as one in hand. May raise for memory, before. */
+static void take_in_hand (lua_State *L, ed_queue *q, int self) {
+  ed_items_reserve(L, &q->items, self); /* a place to put it back to */
+  get_now(L, q, self);
+  q->items.handed++;
 }
 
 /*
@@ -296,14 +279,16 @@ static int get_closed (lua_State *L) {
 static int l_queue_get (lua_State *L) {
   ed_queue *q = check_queue(L);
   ed_task *task = ed_checkpoint(L);
-  bool has_item = q->size > 0 || ed_waitq_first(&q->putters) != NULL;
   transfer *t;
   lua_settop(L, 1);
-  if (has_item && ed_spend(task->loop)) return get_now(L, q);
-  if (!has_item && q->is_closed) return get_closed(L);
+  if (has_item(q) && ed_spend(task->loop)) return get_now(L, q, 1), 1;
+  if (!has_item(q) && q->is_closed) return get_closed(L);
   t = new_transfer(L, task, q, &get_type);
-  if (has_item) take_and_yield(L, q, t);
-  else ed_waitq_join(&q->getters, &t->waiter);
+  if (has_item(q)) { /* but others have waited long enough */
+    take_in_hand(L, q, 1);
+    t->has_item = true;
+    ed_op_done(&t->waiter.op, 0);
+  } else ed_waitq_join(&q->getters, &t->waiter);
   return ed_await(L, &t->waiter.op, 0);
 }
 
@@ -313,28 +298,15 @@ static int l_queue_get (lua_State *L) {
 static int l_queue_try_get (lua_State *L) {
   ed_queue *q = check_queue(L);
   lua_settop(L, 1);
-  if (get_now(L, q)) return 1;
-  if (q->is_closed) return get_closed(L);
-  lua_pushnil(L);
+  if (has_item(q)) get_now(L, q, 1);
+  else if (q->is_closed) return get_closed(L);
+  else lua_pushnil(L);
   return 1;
 }
 
 static void finish_items (ed_queue *q, lua_Integer n) {
   q->unfinished -= n;
   if (q->unfinished == 0) ed_waitq_wake_all(&q->joiners, 0);
-}
-
-/* Push a list of the items and empty the ring. */
-static void push_discarded (lua_State *L, ed_queue *q) {
-  lua_Integer n = q->size;
-  lua_createtable(L, (int)n, 0);
-  lua_getiuservalue(L, 1, ITEMS);
-  for (lua_Integer i = 1; i <= n; i++) {
-    take_front(L, q, lua_gettop(L));
-    lua_rawseti(L, -3, i);
-  }
-  lua_pop(L, 1);
-  finish_items(q, n);
 }
 
 /*
@@ -345,15 +317,19 @@ static int l_queue_close (lua_State *L) {
   ed_queue *q = check_queue(L);
   bool discard = lua_toboolean(L, 2);
   lua_settop(L, 1);
-  if (discard) push_discarded(L, q);
+  if (discard) {
+    lua_Integer n = q->items.size;
+    ed_items_clear(L, &q->items, 1);
+    finish_items(q, n);
+  }
   q->is_closed = true;
   ed_waitq_wake_all(&q->putters, 0);
-  ed_waitq_wake_all(&q->getters, 0);
+  ed_choice_wake_all(&q->getters);
   return discard ? 1 : 0;
 }
 
 static int l_queue_size (lua_State *L) {
-  lua_pushinteger(L, check_queue(L)->size);
+  lua_pushinteger(L, check_queue(L)->items.size);
   return 1;
 }
 
@@ -376,14 +352,48 @@ static int l_queue_task_done (lua_State *L) {
 static int l_queue_join (lua_State *L) {
   ed_queue *q = check_queue(L);
   ed_task *task = ed_checkpoint(L);
-  ed_waiter *waiter;
+  transfer *t;
   if (q->unfinished == 0 && ed_spend(task->loop)) return ed_finish_true(L, NULL);
-  waiter = ed_op_new_for(L, task, &join_type, sizeof *waiter);
-  ed_list_init(&waiter->link);
-  if (q->unfinished == 0) ed_op_done(&waiter->op, 0);
-  else ed_waitq_join(&q->joiners, waiter);
-  return ed_await(L, &waiter->op, 0);
+  t = new_transfer(L, task, q, &join_type);
+  if (q->unfinished == 0) ed_op_done(&t->waiter.op, 0);
+  else ed_waitq_join(&q->joiners, &t->waiter);
+  return ed_await(L, &t->waiter.op, 0);
 }
+
+/* ---- select ---- */
+
+static bool queue_is_ready (const void *object) {
+  return has_item(object) || ((const ed_queue *)object)->is_closed;
+}
+
+static bool queue_take (lua_State *L, int self, void *object) {
+  if (!has_item(object)) return false;
+  take_in_hand(L, object, self);
+  return true;
+}
+
+static void queue_join (void *object, ed_choice *choice) {
+  ed_choice_join(&((ed_queue *)object)->getters, choice);
+}
+
+static int queue_finish (lua_State *L, void *object, bool has_value) {
+  if (!has_value) return get_closed(L);
+  ((ed_queue *)object)->items.handed--;
+  return 1;
+}
+
+static void queue_give_back (lua_State *co, int self, void *object) {
+  return_item(co, object, self);
+}
+
+const ed_choosable ed_queue_choosable = {
+  .class = ED_CLASS_QUEUE,
+  .is_ready = queue_is_ready,
+  .take = queue_take,
+  .join = queue_join,
+  .finish = queue_finish,
+  .give_back = queue_give_back,
+};
 
 static const luaL_Reg functions[] = {
   {"queue", l_queue},

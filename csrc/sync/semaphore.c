@@ -4,6 +4,8 @@
 ** never seen free by anybody else; a newcomer queues behind. What was granted to a task that is
 ** killed before it runs goes on to the next.
 */
+#include <stdio.h>
+
 #include "core/class.h"
 #include "core/probe.h"
 #include "sync/sync.h"
@@ -80,12 +82,19 @@ static int finish_acquire (lua_State *L, ed_op *op) {
   return 1;
 }
 
+static void describe_acquire (const ed_op *op, char *text, size_t room) {
+  const acquiring *a = (const acquiring *)op;
+  snprintf(text, room, "a semaphore with %lld free, %lld wanted",
+    (long long)a->semaphore->value, (long long)a->count);
+}
+
 static const ed_optype acquire_type = {
   .name = "semaphore:acquire",
   .finish = finish_acquire,
   .cancel = cancel_acquire,
   .drop = drop_acquire,
   .is_internal = true,
+  .describe = describe_acquire,
 };
 
 static ed_semaphore *check_semaphore (lua_State *L, ed_loop *loop) {
@@ -181,6 +190,15 @@ static int l_semaphore_available (lua_State *L) {
   return 1;
 }
 
+/*
+** semaphore:waiting() --> integer
+** How many tasks queue for a permit now.
+*/
+static int l_semaphore_waiting (lua_State *L) {
+  lua_pushinteger(L, ed_waitq_count(&check_semaphore(L, ed_loop_of(L))->waiters));
+  return 1;
+}
+
 /* The permit at index 1. */
 static bool release_permit (lua_State *L, ed_loop *loop, ed_permit *permit) {
   ed_semaphore *s = permit->semaphore;
@@ -221,6 +239,7 @@ static const luaL_Reg methods[] = {
   {"try_acquire", l_semaphore_try},
   {"release", l_semaphore_release},
   {"available", l_semaphore_available},
+  {"waiting", l_semaphore_waiting},
   {NULL, NULL},
 };
 

@@ -4,6 +4,9 @@
 ** policy on. The list is the engine of its operations: taking one out and completing it hands
 ** the answer over; giving one up takes it out and lets go. The head lives in the object's
 ** userdata, which the waiting C function holds as its first argument.
+**
+** What stands in a list may also be one of the several places of a 'select' (sync/select.h). Lists
+** that let it in wake with ed_choice_wake.
 */
 #ifndef ED_WAITQ_H
 #define ED_WAITQ_H
@@ -32,6 +35,12 @@ static inline void ed_waitq_wake (ed_waiter *waiter, int status) {
 /* Wake all who wait now, in order. */
 static inline void ed_waitq_wake_all (ed_link *queue, int status) {
   for (ed_waiter *at; (at = ed_waitq_first(queue)) != NULL;) ed_waitq_wake(at, status);
+}
+
+static inline lua_Integer ed_waitq_count (const ed_link *queue) {
+  lua_Integer n = 0;
+  for (const ed_link *at = queue->next; at != queue; at = at->next) n++;
+  return n;
 }
 
 /* The 'cancel' of such operations. */

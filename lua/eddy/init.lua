@@ -13,11 +13,13 @@ local eddy = {}
 for _, name in ipairs {
   "run", "spawn", "spawn_with", "background", "current", "sleep", "sleep_until", "now",
   "group", "gather", "settle", "race", "any", "timeout", "within", "shield", "deadline",
-  "remaining", "cancelled", "is", "error", "config", "stats", "dump", "semaphore", "queue",
-  "event", "future", "await", "Error", "ErrorGroup", "coroutine", "atomic", "var",
+  "remaining", "cancelled", "is", "error", "config", "stats", "dump", "future", "await",
+  "Error", "ErrorGroup", "coroutine", "atomic", "var",
 } do
   eddy[name] = core[name]
 end
+
+for name, fn in pairs(require "eddy.sync") do eddy[name] = fn end
 
 --- Version of the library.
 eddy.version = core.version
@@ -38,28 +40,6 @@ function eddy.pcall(fn, ...)
   return pass_cancellation(pcall(fn, ...))
 end
 
----@class eddy.Semaphore
-local Semaphore = core.methods(core.semaphore(1))
-
---- Run `fn` while holding one permit.
----@async
----@param fn function
----@param ... any
----@return any ...  results of `fn`
-function Semaphore:with(fn, ...)
-  local _ <close> = self:acquire()
-  return fn(...)
-end
-
----@class eddy.Queue
-local Queue = core.methods(core.queue(1))
-
---- Iterate over the items until the queue is closed and drained; `break` leaves the rest.
----@return fun(): any
-function Queue:iter()
-  return function() return (self:get()) end
-end
-
 local iterate = require "eddy.iterate"
 eddy.every, eddy.as_completed, eddy.map, eddy.each = iterate.every, iterate.as_completed, iterate.map, iterate.each
 eddy.gen = require("eddy.gen").new
@@ -67,7 +47,6 @@ eddy.defer = require("eddy.defer").new
 eddy.require = require("eddy.loader").require
 
 local later = {
-  lock = true, condition = true, barrier = true, select = true, ratelimit = true, pool = true,
   offload = true, offload_map = true, frame = true, on = true,
 }
 

@@ -15,7 +15,7 @@ local HERE = {
   "run", "spawn", "spawn_with", "background", "current", "sleep", "sleep_until", "now", "group", "gather", "settle",
   "race", "any", "timeout", "within", "shield", "deadline", "remaining", "cancelled", "pcall", "is", "error",
   "config", "stats", "dump", "semaphore", "event", "queue", "atomic", "var", "every", "as_completed", "map", "each",
-  "defer", "future", "await", "gen", "require",
+  "defer", "future", "await", "gen", "require", "lock", "condition", "barrier", "select", "ratelimit", "pool",
 }
 
 local TestNames = {}
@@ -53,13 +53,6 @@ function TestNames:test_outside_config_options()
     lu.assertErrorMsgContains("not yet: config option '" .. name .. "'", eddy.config, { [name] = 1 })
     eddy.config { [name] = false }
   end
-end
-
-function TestNames:test_queue_orders()
-  for _, order in ipairs { "lifo", "priority" } do
-    lu.assertErrorMsgContains("not yet: queue order '" .. order .. "'", eddy.queue, 1, { order = order })
-  end
-  lu.assertEquals(eddy.queue(1, { order = "fifo" }):size(), 0)
 end
 
 return { TestNames = TestNames }
