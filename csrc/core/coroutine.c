@@ -33,16 +33,18 @@ static size_t nest_size (int room) {
   return sizeof(ed_nest) + (size_t)room * sizeof(level);
 }
 
-static void reserve_level (lua_State *L, ed_task *task) {
+/* Room for one more level; false when memory is short. */
+static bool reserve_level (ed_task *task) {
   ed_nest *nest = task->nest;
   int old = nest != NULL ? nest->room : 0, room = old > 0 ? old * 2 : 2;
-  if (nest != NULL && nest->depth < old) return;
+  if (nest != NULL && nest->depth < old) return true;
   nest = ed_mem_resize(
     &task->loop->mem, nest, old > 0 ? nest_size(old) : 0, nest_size(room));
-  if (nest == NULL) luaL_error(L, "not enough memory");
+  if (nest == NULL) return false;
   if (task->nest == NULL) nest->depth = 0;
   nest->room = room;
   task->nest = nest;
+  return true;
 }
 
 void ed_nest_free (ed_task *task) {
@@ -51,10 +53,9 @@ void ed_nest_free (ed_task *task) {
   task->nest = NULL;
 }
 
+/* There is room: see refusal. */
 static void enter (lua_State *L, ed_task *task, lua_State *co) {
-  level *l;
-  reserve_level(L, task);
-  l = &task->nest->at[task->nest->depth++];
+  level *l = &task->nest->at[task->nest->depth++];
   l->outer = task->leaf;
   l->scope = task->scope;
   l->blocked_in = task->leaf != L || !lua_isyieldable(L) ? L : NULL;
@@ -225,6 +226,11 @@ static int fail (lua_State *L, const char *text) {
   return 2;
 }
 
+static bool has_room (lua_State *L) {
+  ed_task *task = ed_loop_of(L)->current;
+  return task == NULL || task->is_killed || reserve_level(task);
+}
+
 /* Why 'co' cannot be resumed, or NULL. */
 static const char *refusal (lua_State *L, lua_State *co, int narg) {
   lua_Debug info;
@@ -234,7 +240,8 @@ static const char *refusal (lua_State *L, lua_State *co, int narg) {
     if (lua_getstack(co, 0, &info)) return "cannot resume non-suspended coroutine";
     if (lua_gettop(co) == 0) return "cannot resume dead coroutine";
   } else if (lua_status(co) != LUA_YIELD) return "cannot resume dead coroutine";
-  return lua_checkstack(co, narg) ? NULL : "too many arguments to resume";
+  if (!lua_checkstack(co, narg)) return "too many arguments to resume";
+  return has_room(L) ? NULL : "not enough memory";
 }
 
 /* Resume 'co' with the top 'narg' values. */
