@@ -1,0 +1,24 @@
+-- SPDX-License-Identifier: MIT
+-- The tables in which the public functions of eddy are, by the names that the annotations give them.
+return function(eddy)
+  local core = require "eddy.core"
+  local live = { inherited = {} }
+  eddy.run(function()
+    local function methods(object) return core.methods(object) end
+    live["eddy"] = eddy
+    live["eddy.Coroutine"] = eddy.coroutine
+    live["eddy.Task"] = methods(eddy.current())
+    do
+      local group <close> = eddy.group()
+      live["eddy.Group"] = methods(group)
+    end
+    live["eddy.Var"] = methods(eddy.var())
+    live["eddy.Semaphore"] = methods(eddy.semaphore(1))
+    live["eddy.Permit"] = methods(eddy.semaphore(1):acquire())
+    live["eddy.Event"] = methods(eddy.event())
+    live["eddy.Queue"] = methods(eddy.queue())
+    live["eddy.Error"] = core.Error.__index
+  end)
+  for _, name in ipairs { "create", "running", "isyieldable" } do live.inherited[eddy.coroutine[name]] = true end
+  return live
+end
