@@ -196,9 +196,11 @@ $(eval $(call variant,$(B)/fuzz,fuzz))
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-$(B)/bundle.c: tools/embed.lua $(LUA_FILES) $(B)/files.txt
+# What only an editor reads is not carried along.
+BUNDLED := $(filter-out lua/eddy/types/%,$(LUA_FILES))
+$(B)/bundle.c: tools/embed.lua $(BUNDLED) $(B)/files.txt
 	$(call say,EMBED,$@)
-	$(Q)$(LUA) tools/embed.lua lua $(LUA_FILES) > $@
+	$(Q)$(LUA) tools/embed.lua lua $(BUNDLED) > $@
 
 .PHONY: FORCE all module program
 all: module program ## build the module, the archive and the program (the default)
@@ -274,9 +276,9 @@ examples: program ## run the examples and compare their output
 
 FORMATTED := $(OUR_C) $(filter spec/%,$(ALL_C))
 
-CHECKS    := check-format check-luacheck check-floors check-colours check-sizes check-rockspec
+CHECKS    := check-format check-luacheck check-floors check-colours check-sizes check-rockspec check-stubs check-reference
 
-.PHONY: check lint format $(CHECKS)
+.PHONY: check lint format reference $(CHECKS)
 check: $(CHECKS) ## formatting, luacheck and the house's own lints (-k: all of them)
 
 check-format:
@@ -294,6 +296,12 @@ check-colours:
 check-sizes:
 	$(call say,CHECK,sizes)
 	$(Q)$(LUA) tools/sizes.lua $(ALL_C) $(ALL_LUA)
+check-stubs: module
+	$(call say,CHECK,stubs)
+	$(Q)$(ENV) $(LUA) tools/stubs.lua $(LUA_FILES)
+check-reference:
+	$(call say,CHECK,reference)
+	$(Q)$(LUA) tools/reference.lua --check
 check-rockspec:
 	$(call say,CHECK,rockspec)
 	$(Q)$(LUA) tools/rockspec.lua rockspec/eddy-scm-1.rockspec $(LUA_FILES)
@@ -304,6 +312,10 @@ lint: ## slower opinions: clang-tidy and cppcheck, where they are installed
 		else echo "  clang-tidy is not installed: skipped"; fi
 	$(Q)if command -v cppcheck >/dev/null; then cppcheck --quiet --std=c11 --enable=warning,portability \
 		--inline-suppr --error-exitcode=1 -Icsrc csrc; else echo "  cppcheck is not installed: skipped"; fi
+
+reference: ## make docs/reference from the annotations
+	$(Q)mkdir -p docs/reference
+	$(Q)$(LUA) tools/reference.lua
 
 format: ## lay out the C files as .clang-format says
 	$(Q)$(CLANG_FORMAT) -i $(FORMATTED)

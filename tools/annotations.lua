@@ -4,6 +4,13 @@
 
 local annotations = {}
 
+-- Where a script finds what a module of ours defines under another name.
+annotations.aliases = {
+  ["iterate.every"] = "eddy.every", ["iterate.as_completed"] = "eddy.as_completed", ["iterate.map"] = "eddy.map",
+  ["iterate.each"] = "eddy.each", ["gen.new"] = "eddy.gen", ["defer.new"] = "eddy.defer",
+  ["loader.require"] = "eddy.require",
+}
+
 ---@class Parameter
 ---@field name string
 ---@field optional boolean
@@ -95,6 +102,8 @@ end
 local function add_function(found, block, line, path, number)
   local owner, name, is_method, arguments = function_of(line)
   if not owner or not is_described(block) then return end
+  local alias = annotations.aliases[owner .. "." .. name]
+  if alias then owner, name = alias:match "^(.-)%.([%w_]+)$" end
   found.functions[#found.functions + 1] = {
     owner = owner, name = name, is_method = is_method, arguments = arguments, path = path, line = number,
     text = table.concat(block.lines, "\n"), parameters = block.parameters, returns = block.returns,

@@ -71,9 +71,11 @@ local function render(page)
   local classes, functions, order = gather(page)
   local lines = { "# " .. page.title, "", "<!-- made by tools/reference.lua from the annotations; change those -->", "", page.text, "" }
   for _, name in ipairs(order) do
+    if page.hidden and page.hidden[name] then goto continue end
     if classes[name] then add_class(lines, classes[name]) elseif #functions[name] > 0 then add(lines, "## %s\n", name) end
     local called = page.objects and page.objects[name] or name:match "([%w_]+)$"
     for _, fn in ipairs(functions[name]) do add_function(lines, fn, called) end
+    ::continue::
   end
   return (table.concat(lines, "\n"):gsub("\n\n\n+", "\n\n"):gsub("%s*$", "\n"))
 end

@@ -5,7 +5,22 @@ local T = "lua/eddy/types/"
 return {
   {
     name = "kernel", title = "Kernel", text = '`local eddy = require "eddy"`',
-    sources = { T .. "kernel.lua", "lua/eddy/init.lua", "lua/eddy/errors.lua" },
-    objects = { ["eddy.Task"] = "task", ["eddy.Group"] = "group", ["eddy.Var"] = "var", ["eddy.Error"] = "err" },
+    sources = {
+      T .. "kernel.lua", "lua/eddy/init.lua", "lua/eddy/iterate.lua", "lua/eddy/gen.lua", "lua/eddy/defer.lua",
+      "lua/eddy/loader.lua", T .. "future.lua", "lua/eddy/errors.lua",
+    },
+    objects = {
+      ["eddy.Task"] = "task", ["eddy.Group"] = "group", ["eddy.Var"] = "var", ["eddy.Error"] = "err",
+      ["eddy.Future"] = "future", ["eddy.Coroutine"] = "eddy.coroutine", Defer = "defer",
+    },
+    hidden = { Members = true, Generator = true, Loading = true, ["eddy.loading"] = true, iterate = true,
+      ["eddy.Semaphore"] = true, ["eddy.Queue"] = true },
+  },
+  {
+    name = "net", title = "Network", text = '`local net = require "eddy.net"`', sources = { "lua/eddy/net.lua" },
+    objects = { ["eddy.Stream"] = "stream", ["eddy.Listener"] = "listener" },
+  },
+  {
+    name = "testing", title = "Testing", text = '`local testing = require "eddy.testing"`', sources = { "lua/eddy/testing.lua" },
   },
 }

@@ -18,6 +18,7 @@ local eddy = require "eddy"
 
 local probe = core.probe
 
+---@class eddy.testing
 local testing = {}
 
 local TIMEOUT = 10      -- seconds of real time
