@@ -17,6 +17,15 @@ return {
       ["eddy.Semaphore"] = true, ["eddy.Queue"] = true },
   },
   {
+    name = "synchronisation", title = "Synchronisation", text = '`local eddy = require "eddy"`',
+    sources = { T .. "sync.lua", "lua/eddy/sync.lua", "lua/eddy/pool.lua" },
+    objects = {
+      ["eddy.Semaphore"] = "semaphore", ["eddy.Permit"] = "permit", ["eddy.Lock"] = "lock", ["eddy.Guard"] = "guard",
+      ["eddy.Condition"] = "condition", ["eddy.Barrier"] = "barrier", ["eddy.Event"] = "event", ["eddy.Queue"] = "queue",
+      ["eddy.RateLimit"] = "limit", ["eddy.Pool"] = "pool", ["eddy.Slot"] = "slot",
+    },
+  },
+  {
     name = "net", title = "Network", text = '`local net = require "eddy.net"`', sources = { "lua/eddy/net.lua" },
     objects = { ["eddy.Stream"] = "stream", ["eddy.Listener"] = "listener" },
   },

@@ -20,7 +20,25 @@ return function(eddy)
     live["eddy.Permit"] = methods(eddy.semaphore(1):acquire())
     live["eddy.Event"] = methods(eddy.event())
     live["eddy.Queue"] = methods(eddy.queue())
+    do
+      local lock = eddy.lock()
+      local guard <close> = lock:acquire()
+      live["eddy.Lock"], live["eddy.Guard"] = methods(lock), methods(guard)
+    end
+    -- its `__index` is a function, for `.lock`
+    local condition = eddy.condition()
+    live["eddy.Condition"] = { wait = condition.wait, wait_for = condition.wait_for, notify = condition.notify,
+      notify_all = condition.notify_all }
+    live["eddy.Barrier"] = methods(eddy.barrier(1))
+    live["eddy.RateLimit"] = methods(eddy.ratelimit(1, 1))
     live["eddy.Future"] = methods(eddy.future())
+    do
+      local pool = eddy.pool { open = function() return {} end }
+      local slot = pool:get()
+      live["eddy.Pool"], live["eddy.Slot"] = getmetatable(pool).__index, getmetatable(slot).__index
+      slot:release()
+      pool:close()
+    end
     live["eddy.Error"] = core.Error.__index
     live["eddy.net"] = net
     live["eddy.testing"] = testing

@@ -2,6 +2,7 @@
 -- SPDX-License-Identifier: MIT
 -- The kernel as an editor sees it: what is written in C. tools/stubs.lua compares this with the
 -- live module, tools/reference.lua makes docs/reference of it.
+-- luacheck: ignore 212 241 (declarations have no bodies)
 
 ---Async scripting on Lua coroutines: tasks that wait, wherever Lua code runs.
 ---@class eddy
