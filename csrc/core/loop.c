@@ -240,13 +240,8 @@ static void run_uv (ed_loop *loop, uv_run_mode mode) {
 /* The slice is real time, also under a manual clock. */
 void ed_loop_run_ready (ed_loop *loop) {
   uint64_t end = uv_hrtime() + slice_ns;
-  for (int left = BATCH; !ed_list_is_empty(&loop->ready);) {
-    ed_task *task = ED_OF(loop->ready.next, ed_task, ready);
-    ed_list_remove(&task->ready);
-    loop->luck = ED_LUCK;
-    ed_task_resume(loop, task);
-    if (--left > 0) continue;
-    left = BATCH;
+  while (!ed_list_is_empty(&loop->ready)) {
+    ed_task_run_ready(loop, BATCH);
     loop->now = ed_loop_now(loop);
     if ((loop->is_manual ? uv_hrtime() : loop->now) >= end) break;
   }

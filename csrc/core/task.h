@@ -108,6 +108,9 @@ void ed_task_wake (ed_task *task);
 /* Run a ready task until it waits or ends. */
 void ed_task_resume (ed_loop *loop, ed_task *task);
 
+/* Run the first 'n' of the ready tasks, or as many as there are. */
+void ed_task_run_ready (ed_loop *loop, int n);
+
 /*
 ** End a task now, whatever it does: its coroutine is closed ('<close>' variables run once and
 ** cannot wait), what it waits for is let go, its children are killed too.
