@@ -120,12 +120,16 @@ local function run_joined(fn, ...)
 end
 
 --- Places for at most `limit` members of `group` at a time. `start(...)` spawns `work(...)`;
---- `wait_for_place()` awaits until one more could start.
-local function new_crew(group, limit, work)
+--- `wait_for_place()` awaits until one more could start. A member that somebody cancels alone is no
+--- failure to the group, but to us: `lost.err` is what it ended with.
+local function new_crew(group, limit, work, lost)
   local busy, room = 0, core.event()
-  local place = setmetatable({}, { __close = function()
+  local place = setmetatable({}, { __close = function(_, err)
     busy = busy - 1
     room:set()
+    if err == nil then return end
+    if lost.err == nil then lost.err = err end
+    group:cancel()
   end })
   local function in_place(...)
     local _ <close> = place
@@ -143,6 +147,13 @@ local function new_crew(group, limit, work)
     end
   end
   return start, wait_for_place
+end
+
+--- Call `body(group, lost)` in a group; raise what a member was lost by, if the group did not.
+local function in_group(body)
+  local lost = {}
+  core.group(function(group) body(group, lost) end)
+  if lost.err ~= nil then error(lost.err, 0) end
 end
 
 --- How many elements: a list that knows (`n`, as the lists of gather and map do) may hold nils.
@@ -168,12 +179,12 @@ function iterate.map(list, fn, options)
   checkpoint()
   local n = length_of(list)
   local values, results = table.move(list, 1, n, 1, {}), { n = n }
-  core.group(function(group)
+  in_group(function(group, lost)
     local start, wait_for_place = new_crew(group, limit, function(index)
       local value = values[index]
       values[index] = nil
       results[index] = run_joined(fn, value, index)
-    end)
+    end, lost)
     for index = 1, n do
       wait_for_place()
       start(index)
@@ -199,9 +210,9 @@ function iterate.each(iter, fn, options)
   misuse.check_callable("each", 2, fn)
   local limit = check_limit("each", options)
   misuse.check_awaitable()
-  core.group(function(group)
+  in_group(function(group, lost)
     local _ <close> = iterate.closing_value(iter)
-    local start, wait_for_place = new_crew(group, limit, function(...) run_joined(fn, ...) end)
+    local start, wait_for_place = new_crew(group, limit, function(...) run_joined(fn, ...) end, lost)
     local control
     local function take(...)
       control = ...

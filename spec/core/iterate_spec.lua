@@ -297,12 +297,15 @@ function TestMap:test_s100_cancelling_the_caller()
   lu.assertEquals({ task:status(), ended }, { "cancelled", 2 })
 end
 
-function TestMap:test_one_call_that_is_cancelled_gives_its_place_back()
-  local results = eddy.map({ 1, 2, 3 }, function(value)
-    if value == 2 then eddy.current():cancel() eddy.sleep(1) end
+function TestMap:test_a_call_that_is_cancelled_alone_is_a_failure()
+  local begun = 0
+  local ok, err = pcall(eddy.map, { 1, 2, 3 }, function(value)
+    begun = begun + 1
+    if value == 2 then eddy.current():cancel "alone" eddy.sleep(1) end
     return value
   end, { limit = 1 })
-  lu.assertEquals(results, { 1, nil, 3, n = 3 })
+  lu.assertEquals({ ok, err.reason }, { false, "alone" })
+  lu.assertTrue(begun <= 3)
 end
 
 function TestMap:test_the_list_is_the_calls_own()
