@@ -189,11 +189,18 @@ void ed_probe_turn (ed_loop *loop) {
 
 /* ---- names ---- */
 
-/* Push "file:line" of the innermost Lua function in L, or "?". */
+/* Is this a function of the library's own Lua half, which stands between the script and us? */
+static bool is_library (const lua_Debug *at) {
+  const char *name = strrchr(at->source, '/');
+  return name != NULL && strcmp(name, "/pool.lua") == 0
+    && strstr(at->source, "eddy/pool.lua");
+}
+
+/* Push "file:line" of the innermost function of the script in L, or "?". */
 static void push_where (lua_State *L, lua_State *of) {
   lua_Debug at;
   for (int level = 0; lua_getstack(of, level, &at); level++) {
-    if (!lua_getinfo(of, "Sl", &at) || at.currentline <= 0) continue;
+    if (!lua_getinfo(of, "Sl", &at) || at.currentline <= 0 || is_library(&at)) continue;
     lua_pushfstring(L, "%s:%d", at.short_src, at.currentline);
     return;
   }

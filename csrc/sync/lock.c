@@ -9,6 +9,7 @@
 
 #include "core/class.h"
 #include "core/error.h"
+#include "core/probe.h"
 #include "sync/sync.h"
 
 typedef struct ed_guard {
@@ -91,6 +92,7 @@ static ed_guard *push_guard (lua_State *L, ed_loop *loop) {
   ed_guard *guard = ed_class_push(L, loop, ED_CLASS_GUARD, sizeof *guard, 1);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
+  if (loop->probe != NULL) ed_probe_note_hold(L, loop, -1, "guard of a lock");
   return guard;
 }
 
@@ -212,12 +214,18 @@ static int l_lock_gc (lua_State *L) {
   return 0;
 }
 
-/* False if it was released, or the lock was lost, before. Raises for anybody but the owner. */
+/* The guard at 1. False if it was released, or the lock was lost, before; raises for anybody but
+   the owner. */
 static bool release_guard (lua_State *L, ed_loop *loop, ed_guard *guard) {
   ed_lock *lock = guard->lock;
-  if (lock == NULL || lock->turn != guard->turn) return false;
+  if (lock == NULL) return false;
+  if (lock->turn != guard->turn) { /* lost with its owner, or while that was killed */
+    if (loop->probe != NULL) ed_probe_note_release(L, loop, 1);
+    return false;
+  }
   if (lock->owner != loop->current)
     luaL_error(L, "the lock is held by another task: only its owner releases it");
+  if (loop->probe != NULL) ed_probe_note_release(L, loop, 1);
   guard->lock = NULL;
   ed_lock_give_up(lock);
   return true;

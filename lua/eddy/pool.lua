@@ -188,7 +188,9 @@ function Pool:get(options)
   if timeout then ok, err = fill_within(self, claim, timeout) else ok, err = fill(self, claim) end
   if not ok then return nil, err end
   claim.is_delivered = true
-  return setmetatable({ value = claim.entry.value, claim_ = claim }, Slot)
+  local slot = setmetatable({ value = claim.entry.value, claim_ = claim }, Slot)
+  core.probe.hold(slot, "slot of a pool")
+  return slot
 end
 
 -- ---- Giving it back ----------------------------------------------------------------------------
@@ -196,6 +198,7 @@ end
 --- The slot's claim, once.
 local function take_claim(slot)
   local claim = slot.claim_
+  if claim then core.probe.release(slot) end
   slot.claim_, slot.value = nil, nil
   return claim
 end
