@@ -45,7 +45,7 @@ function TestLock:test_an_old_guard_has_no_effect()
   lu.assertNotIs(old, new)
 end
 
-function TestLock:test_s120_abandoned_is_told_once()
+function TestAbandoned:test_s120_abandoned_is_told_once()
   local lock = eddy.lock()
   eddy.spawn_with({ name = "bob" }, function() lock:acquire() end):await()
   lu.assertFalse(lock:locked())
@@ -56,14 +56,14 @@ function TestLock:test_s120_abandoned_is_told_once()
   lu.assertTrue(lock:acquire():release())
 end
 
-function TestLock:test_s120_try_acquire_is_told_too()
+function TestAbandoned:test_s120_try_acquire_is_told_too()
   local lock = eddy.lock()
   eddy.spawn(function() lock:try_acquire() end):await()
   lu.assertFalse((pcall(lock.try_acquire, lock)))
   lu.assertTrue(lock:try_acquire():release())
 end
 
-function TestLock:test_s120_the_first_waiter_is_told_and_the_second_gets_it()
+function TestAbandoned:test_s120_the_first_waiter_is_told_and_the_second_gets_it()
   local lock, log = eddy.lock(), {}
   local owner = eddy.spawn(function() lock:acquire() turns(3) end)
   turns(1)
@@ -89,7 +89,7 @@ function TestAbandoned:test_s120_a_failure_that_nobody_awaits_is_still_seen()
   lu.assertFalse((pcall(lock.acquire, lock)))
 end
 
-function TestLock:test_s120_many_locks_of_one_task()
+function TestAbandoned:test_s120_many_locks_of_one_task()
   local locks = {}
   for i = 1, 5 do locks[i] = eddy.lock() end
   eddy.spawn(function()
