@@ -7,6 +7,7 @@
 #include "core/coroutine.h"
 
 #include <lualib.h>
+#include <stdatomic.h>
 
 #include "compat.h"
 #include "core/block.h"
@@ -166,8 +167,14 @@ static void misplaced_yield (lua_State *L, lua_Debug *at) {
 
 /* Resume with the 'narg' arguments on the stack of 'co'; come back when it is our turn. */
 static int step (lua_State *L, ed_task *task, lua_State *co, int narg, int *nres) {
+  ed_loop *loop = ed_loop_of(L);
   for (;;) {
-    int status = lua_resume(co, L, narg, nres);
+    ed_resumed resumed = {co, loop->resumed};
+    int status;
+    atomic_signal_fence(memory_order_release); /* a handler of a signal may look at it */
+    loop->resumed = &resumed;
+    status = lua_resume(co, L, narg, nres);
+    loop->resumed = resumed.outer;
     if (status != LUA_YIELD || task == NULL || task->state != ED_TASK_RUNNING
       || task->is_killed || task->scope == top_level(task)->scope)
       return status;

@@ -31,6 +31,7 @@ struct ed_handle {
     uv_tcp_t tcp;
     uv_pipe_t pipe;
     uv_timer_t timer;
+    uv_async_t async;
     uv_signal_t signal;
   } uv;
 };

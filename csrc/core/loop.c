@@ -7,9 +7,10 @@
 ** at the clock costs half a switch, so it is done once in a batch of resumes.
 **
 ** The way down, in order: tasks are killed (their '<close>' variables run while everything
-** they refer to still works), then handles are closed, then libuv runs until it has let go of
-** all of them, then its loop is closed. A thread of the pool that does not come back within the
-** grace makes us leave the loop behind: a small leak instead of a write into freed memory.
+** they refer to still works), workers are stopped, then handles are closed, then libuv runs
+** until it has let go of all of them, then its loop is closed. A thread of the pool that does not
+** come back within the grace makes us leave the loop behind: a small leak instead of a write into
+** freed memory.
 */
 #include "core/loop.h"
 
@@ -104,6 +105,7 @@ int ed_loop_start (ed_loop *loop) {
   loop->alarm_due = UINT64_MAX;
   loop->now = ed_loop_now(loop);
   loop->is_started = true;
+  if (loop->on_start != NULL) loop->on_start(loop);
   return 0;
 }
 
@@ -347,6 +349,7 @@ void ed_loop_drain (lua_State *L, ed_loop *loop) {
   loop->L = L;
   loop->is_closing = true;
   kill_all(loop);
+  if (loop->pool != NULL) loop->end_pool(loop);
   close_handles(loop);
   let_uv_finish(loop);
   free_buffers(loop);
@@ -360,6 +363,7 @@ static void on_alarm_closed (uv_handle_t *alarm) {
 
 /* A host's loop goes on without us: only our alarm leaves it. */
 static bool close_uv (ed_loop *loop) {
+  if (loop->on_stop != NULL) loop->on_stop(loop);
   uv_close((uv_handle_t *)&loop->alarm, on_alarm_closed);
   while (loop->is_started) uv_run(loop->uv, UV_RUN_NOWAIT);
   return loop->uv != &loop->own || uv_loop_close(&loop->own) == 0;

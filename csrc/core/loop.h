@@ -74,6 +74,12 @@ enum {
   ED_LUCK = 128         /* waits in a row that may finish without suspending */
 };
 
+/* A coroutine that a script has resumed, on the C stack of whoever did. */
+typedef struct ed_resumed {
+  lua_State *co;
+  struct ed_resumed *outer;
+} ed_resumed;
+
 /* A coroutine that waits for its next task. */
 typedef struct ed_spare {
   lua_State *co;
@@ -130,7 +136,7 @@ struct ed_loop {
   uint32_t nexternal; /* pending ones that something outside can complete */
   uint32_t
     ncallbacks;   /* pending eddy.awaits: whatever lives in the uv loop may answer them */
-  uint32_t njobs; /* in libuv's thread pool */
+  uint32_t njobs; /* in libuv's thread pool, or with our workers */
   uint32_t nfiles;
   uint32_t
     nwrites;   /* in libuv's write queues: SIGPIPE is held back while there are any */
@@ -140,6 +146,13 @@ struct ed_loop {
   uint32_t nbuffers;
   void *resolver; /* of io/dns */
   void (*free_resolver)(ed_loop *loop);
+  void *pool; /* of io/offload, while its threads live */
+  void (*end_pool)(ed_loop *loop);
+  ed_resumed *resumed; /* the innermost, or NULL */
+  void *worker;        /* whose state this is (io/worker), or NULL */
+  void (*on_start)(
+    ed_loop *loop); /* libuv has started: put your handles beside the alarm */
+  void (*on_stop)(ed_loop *loop); /* the uv loop is about to go: close them */
   uint64_t clock;  /* of the manual clock */
   size_t *remains; /* where a test wants to find how many bytes were left in the end */
   bool is_manual;

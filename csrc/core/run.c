@@ -203,10 +203,9 @@ static int l_run (lua_State *L) {
 
 /* ---- config, stats, dump ---- */
 
-static const char *const options[] = {
-  "on_error", "clock", "kill_grace", "coroutine", "seed", NULL};
-static const char *const later[] = {
-  "slice", "warn_blocking", "workers", "worker_init", NULL};
+static const char *const options[] = {"on_error", "clock", "kill_grace", "coroutine",
+  "seed", "workers", "worker_init", "worker_memory", NULL};
+static const char *const later[] = {"slice", "warn_blocking", NULL};
 
 static bool is_one_of (const char *name, const char *const *list) {
   while (*list != NULL && strcmp(name, *list) != 0) list++;
@@ -217,6 +216,17 @@ static void check_clock (lua_State *L) {
   const char *clock = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
   if (strcmp(clock, "real") != 0 && strcmp(clock, "manual") != 0)
     luaL_error(L, "config option 'clock' must be \"real\" or \"manual\"");
+}
+
+static void check_worker_option (lua_State *L, const char *name) {
+  int is_integer;
+  if (strcmp(name, "worker_init") == 0) {
+    if (!lua_isfunction(L, -1))
+      luaL_error(L, "config option 'worker_init' must be a function");
+  } else if (lua_type(L, -1) != LUA_TNUMBER || !(lua_tonumber(L, -1) >= 1)
+    || (lua_tointegerx(L, -1, &is_integer), strcmp(name, "workers") == 0 && !is_integer))
+    luaL_error(L, "config option '%s' must be a positive %s", name,
+      strcmp(name, "workers") == 0 ? "integer" : "number of bytes");
 }
 
 /* All options are checked before any is stored. */
@@ -233,6 +243,7 @@ static void check_option (lua_State *L, const char *name) {
     && !(lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) >= 0))
     luaL_error(L, "config option 'kill_grace' must be seconds");
   if (strcmp(name, "clock") == 0) check_clock(L);
+  if (strncmp(name, "worker", 6) == 0) check_worker_option(L, name);
 }
 
 static void set_clock (lua_State *L, ed_loop *loop) {

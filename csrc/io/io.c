@@ -8,11 +8,13 @@
 
 #include "io/http_message.h"
 #include "io/net.h"
+#include "io/offload.h"
 #include "io/signal.h"
 
 const ed_io_module ed_io_modules[] = {
   {"net", ed_open_net},
   {"http", ed_open_http},
   {"signal", ed_open_signal},
+  {"offload", ed_open_offload},
   {NULL, NULL},
 };

@@ -45,9 +45,12 @@ eddy.every, eddy.as_completed, eddy.map, eddy.each = iterate.every, iterate.as_c
 eddy.gen = require("eddy.gen").new
 eddy.defer = require("eddy.defer").new
 eddy.require = require("eddy.loader").require
+local offload = require "eddy.offload"
+eddy.offload = offload.offload
+eddy.offload_map = offload.offload_map
 
 local later = {
-  offload = true, offload_map = true, frame = true, on = true,
+  frame = true, on = true,
 }
 
 return setmetatable(eddy, {

@@ -16,6 +16,7 @@ local HERE = {
   "race", "any", "timeout", "within", "shield", "deadline", "remaining", "cancelled", "pcall", "is", "error",
   "config", "stats", "dump", "semaphore", "event", "queue", "atomic", "var", "every", "as_completed", "map", "each",
   "defer", "future", "await", "gen", "require", "lock", "condition", "barrier", "select", "ratelimit", "pool",
+  "offload", "offload_map",
 }
 
 local TestNames = {}
@@ -49,7 +50,7 @@ function TestNames:test_spawn_with_options()
 end
 
 function TestNames:test_outside_config_options()
-  for _, name in ipairs { "slice", "warn_blocking", "workers", "worker_init" } do
+  for _, name in ipairs { "slice", "warn_blocking" } do
     lu.assertErrorMsgContains("not yet: config option '" .. name .. "'", eddy.config, { [name] = 1 })
     eddy.config { [name] = false }
   end

@@ -98,7 +98,7 @@ local TestLater = {}
 
 function TestLater:test_each_missing_name_says_so()
   for _, name in ipairs {
-    "offload", "offload_map",
+    "frame", "on",
   } do
     lu.assertErrorMsgContains("not yet: eddy." .. name, function() return eddy[name] end)
   end
