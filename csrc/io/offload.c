@@ -265,20 +265,28 @@ static workers *workers_of (lua_State *L, ed_loop *loop) {
 /* ---- Lua half ---- */
 
 /* Raise the error at the top - 1, which came with the traceback at the top. */
-static int raise_remote (lua_State *L, ed_loop *loop) {
+static int raise_remote (lua_State *L, offloading *o) {
+  ed_loop *loop = o->op.loop;
   if (lua_type(L, -1) == LUA_TSTRING) {
     lua_pushliteral(L, "\noffloaded from");
     lua_concat(L, 2);
   }
   lua_insert(L, -2);
   if (lua_type(L, -2) == LUA_TSTRING) ed_trace_belongs(L, loop, -2);
+  ed_op_abandon(o->op.task); /* not at its next wait: it may hold much memory */
   return lua_error(L);
 }
 
 static int raise_failure (
   lua_State *L, offloading *o, const char *kind, const char *code, const char *text) {
   ed_error_push(L, kind, code, "offload", o->name, text);
+  ed_op_abandon(o->op.task);
   return lua_error(L);
+}
+
+static int raise_cancellation (lua_State *L, ed_task *task) {
+  ed_op_abandon(task);
+  return ed_cancel_raise(L, task);
 }
 
 static int raise_unsent (lua_State *L, offloading *o) {
@@ -291,7 +299,7 @@ static int raise_unsent (lua_State *L, offloading *o) {
 static int finish_offload (lua_State *L, ed_op *op) {
   offloading *o = (offloading *)op;
   ed_bytes *values;
-  if (op->asked) return ed_cancel_raise(L, op->task);
+  if (op->asked) return raise_cancellation(L, op->task);
   if (o->job == NULL || o->job->answer.outcome == ED_JOB_UNSENT)
     return raise_unsent(L, o);
   values = &o->job->answer.values;
@@ -299,7 +307,7 @@ static int finish_offload (lua_State *L, ed_op *op) {
     case ED_JOB_DONE: return ed_transfer_unpack(L, values->at, values->size);
     case ED_JOB_FAILED:
       ed_transfer_unpack(L, values->at, values->size);
-      return raise_remote(L, op->loop);
+      return raise_remote(L, o);
     case ED_JOB_MEMORY:
       return raise_failure(L, o, "limit", "memory", "the worker ran out of memory");
     default: return raise_failure(L, o, "worker", NULL, "the worker was stopped");

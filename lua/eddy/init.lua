@@ -45,9 +45,19 @@ eddy.every, eddy.as_completed, eddy.map, eddy.each = iterate.every, iterate.as_c
 eddy.gen = require("eddy.gen").new
 eddy.defer = require("eddy.defer").new
 eddy.require = require("eddy.loader").require
-local offload = require "eddy.offload"
-eddy.offload = offload.offload
-eddy.offload_map = offload.offload_map
+
+--- Run `fn(...)` in the Lua state of a worker, on a thread of its own, and wait for the results.
+---
+--- `fn` is copied with its upvalues: what it changes there, it changes in the copy. Nil, booleans,
+--- numbers, strings, tables (with cycles, shared parts and plain metatables) and Lua functions travel
+--- both ways. Globals mean the worker's, modules are required there. Anything else is refused with its
+--- path, before anything runs. The error of `fn` is raised here, the same value, with both tracebacks.
+---
+--- A cancel or a deadline stops the function, wherever in Lua it is.
+---@type async fun(fn: function, ...: any): any ...
+eddy.offload = core.offload.offload   -- no wrapper: refusals name the caller's line
+
+eddy.offload_map = require("eddy.offload").offload_map
 
 local later = {
   frame = true, on = true,

@@ -1,22 +1,11 @@
 -- SPDX-License-Identifier: MIT
 --
--- Module "eddy.offload": Lua functions in other states, on other cores. What travels and how is C
--- (eddy.core); here is what is policy. Scripts find these functions in "eddy".
+-- Module "eddy.offload": what is policy about Lua functions in other states, on other cores. The call
+-- itself, and what travels how, is C (eddy.core). Scripts find these functions in "eddy".
 
 local core = require "eddy.core"
 
 local offload = {}
-
---- Run `fn(...)` in the Lua state of a worker, on a thread of its own, and wait for the results.
----
---- `fn` is copied with its upvalues: what it changes there, it changes in the copy. Nil, booleans,
---- numbers, strings, tables (with cycles, shared parts and plain metatables) and Lua functions travel
---- both ways. Globals mean the worker's, modules are required there. Anything else is refused with its
---- path, before anything runs. The error of `fn` is raised here, the same value, with both tracebacks.
----
---- A cancel or a deadline stops the function, wherever in Lua it is.
----@type async fun(fn: function, ...: any): any ...
-offload.offload = core.offload.offload   -- no wrapper: refusals name the caller's line
 
 ---@class eddy.OffloadMapOptions
 ---@field limit integer?  how many jobs at a time, default: as many as there are workers
