@@ -43,7 +43,7 @@ LUA_V  := $(if $(filter %5.5 %55,$(LUA_PC)),5.5,5.4)
 # Each goal needs some of the sets that tools/setup.sh knows. The rock never installs packages.
 GOALS  := $(if $(MAKECMDGOALS),$(MAKECMDGOALS),all)
 BARE   := clean help uninstall
-NEEDS  := $(if $(filter-out $(BARE),$(GOALS)),build) $(if $(filter test sanitize stress,$(GOALS)),test) \
+NEEDS  := $(if $(filter-out $(BARE),$(GOALS)),build) $(if $(filter test sanitize stress tsan,$(GOALS)),test) \
 	$(if $(filter check check-% lint format,$(GOALS)),check) $(if $(filter fuzz,$(GOALS)),fuzz) $(if $(filter bench,$(GOALS)),bench)
 IS_ROCK := $(filter rock rock-install,$(GOALS))
 PROBE  := PKG_CONFIG_PATH="$(PC_DIRS)$$PKG_CONFIG_PATH" CC="$(CC)" LUA="$(LUA)" LUA_PC="$(LUA_PC)" \
@@ -94,6 +94,7 @@ COMMON  := -std=gnu11 -fPIC -fvisibility=hidden -pthread $(WARN) -Icsrc $(CPPFLA
 	$(LUA_CFLAGS) $(shell $(PKGC) --cflags libuv openssl zlib)
 HARDEN  := -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+TSAN    := -fsanitize=thread -fno-omit-frame-pointer
 
 # A task switch crosses half a dozen of our files and a dozen functions of Lua: letting the linker
 # inline the first and calling the others without a stub makes it about a seventh cheaper. Objects
@@ -108,6 +109,9 @@ CC_asan      := $(CC)
 # Blocks that eddy keeps for reuse would hide a use after free.
 CFLAGS_asan  := $(COMMON) -O1 -g -DED_DEBUG=1 -DED_MEM_KEEP=0 $(SANITIZE)
 LD_asan      := $(SANITIZE)
+CC_tsan      := $(CC)
+CFLAGS_tsan  := $(COMMON) -O1 -g -DED_DEBUG=1 $(TSAN)
+LD_tsan      := $(TSAN)
 CC_fuzz      := $(CLANG)
 CFLAGS_fuzz  := $(COMMON) -O1 -g -DED_DEBUG=1 -fsanitize=fuzzer-no-link $(SANITIZE)
 LD_fuzz      := -fsanitize=fuzzer $(SANITIZE)
@@ -191,6 +195,7 @@ endef
 
 $(eval $(call variant,$(B),plain))
 $(eval $(call variant,$(B)/asan,asan))
+$(eval $(call variant,$(B)/tsan,tsan))
 $(eval $(call variant,$(B)/rock,plain))
 $(eval $(call variant,$(B)/fuzz,fuzz))
 .SECONDARY:
@@ -228,7 +233,7 @@ PAGE_PARTS   = $(if $(PAGES),'pages=$(LUA) tools/doc_blocks.lua $(B)/pages $(PAG
 EXAMPLE_PART = $(if $(EXAMPLES),'examples=$(LUA) tools/examples.lua $(EXAMPLES)')
 USER_PARTS   = 'install=sh tools/try_install.sh $(MAKE) $(LUA) $(abspath $(B))' 'rock=sh tools/try_rock.sh $(LUAROCKS) $(LUA) $(abspath $(B))'
 
-.PHONY: demo test sanitize stress fuzz bench examples
+.PHONY: demo test sanitize stress tsan fuzz bench examples
 demo: program ## run the demonstration: examples/crawl.lua, with ARGS="..." if you like
 	$(Q)$(B)/bin/eddy examples/crawl.lua $(ARGS)
 
@@ -249,6 +254,12 @@ stress: $(STRESS_B)/bin/lua $(STRESS_B)/bin/eddy $(STRESS_B)/bin/sweep ## sweep 
 		'models=$(STRESS_B)/bin/lua spec/stress/kernel_stress.lua $(SEEDS) $(STEPS)' \
 		'sweep=$(STRESS_B)/bin/sweep spec/sweep/run.lua --all $(SWEEP)' \
 		$(foreach d,cancel kill abandon,'specs-$d=$(STRESS_B)/bin/lua spec/run.lua --$d=3 core/ sync/ io/')
+
+# Fixed addresses: older runtimes of the sanitizer do not know the newer layouts of Linux.
+FIXED := $(shell setarch -R true 2>/dev/null && echo setarch -R)
+tsan: $(B)/tsan/bin/lua $(B)/tsan/bin/eddy ## the races of threads under TSan; EDDY_ROUNDS=1000 for long
+	$(Q)$(ENV) EDDY_PROGRAM=$(abspath $(B))/tsan/bin/eddy TSAN_OPTIONS="halt_on_error=0 exitcode=66 $(TSAN_OPTIONS)" \
+		$(LUA) tools/suite.lua --some 'spec=$(FIXED) $(B)/tsan/bin/lua spec/run.lua $(if $(SPEC),$(SPEC),offload/races)'
 
 FUZZTIME ?= 60
 fuzz: $(FUZZERS:spec/fuzz/%=$(B)/fuzz/bin/%) ## each fuzz target for FUZZTIME=60 seconds
