@@ -18,6 +18,11 @@ return {
     { unit = "µs", goal = { most = 2.4 } },
     { unit = "bytes", goal = { most = 1400 } },
   } },
+  { name = "offload1", program = "offload", args = { 1 }, rows = { { unit = "µs", goal = { ratio = 1.1 } } } },
+  { name = "offload64", program = "offload", args = { 64 }, rows = { { unit = "µs", goal = { ratio = 1.1 } } } },
+  { name = "offload_cores", program = "offload_cores", args = { 2 }, rows = {
+    { unit = "times", goal = { most = 1.9, at_least = true } },
+  } },
   { name = "echo64", program = "echo", kind = "echo", args = { 50, 64 }, rows = {
     { unit = "µs", goal = { ratio = 1.1 } },
     { unit = "req/s" },
