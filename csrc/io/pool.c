@@ -119,8 +119,8 @@ static void finish_job (ed_thread *thread, ed_job *job) {
     return;
   }
   job->state = ED_JOB_ENDED;
+  if (pool->bell != NULL && ed_list_is_empty(&pool->done)) uv_async_send(pool->bell);
   ed_list_append(&pool->done, &job->link);
-  if (pool->bell != NULL) uv_async_send(pool->bell);
 }
 
 static void run_job (ed_thread *thread, ed_job *job) {
@@ -195,6 +195,7 @@ static int provide_thread (ed_pool *pool) {
 /* ---- the loop's side ---- */
 
 int ed_pool_submit (ed_pool *pool, ed_job *job, uv_async_t *bell) {
+  bool is_wanted;
   int status;
   uv_mutex_lock(&pool->lock);
   pool->bell = bell;
@@ -204,9 +205,10 @@ int ed_pool_submit (ed_pool *pool, ed_job *job, uv_async_t *bell) {
   else {
     status = 0;
     ed_list_append(&pool->queue, &job->link);
-    if (pool->nidle > 0) uv_cond_signal(&pool->work);
   }
+  is_wanted = pool->nidle > 0;
   uv_mutex_unlock(&pool->lock);
+  if (is_wanted) uv_cond_signal(&pool->work); /* not under the lock, which it takes first */
   return status;
 }
 

@@ -30,7 +30,7 @@ typedef struct packer {
   uint32_t n;       /* objects */
   uint32_t at;      /* what is being written: an object, or ROOT | number */
   int seen;         /* stack index: object -> number; id of an upvalue -> where it was */
-  int list;         /* stack index: number -> object */
+  int list;         /* stack index: number -> object; both are nil as long as there is none */
   int globals;      /* stack index */
   int modules; /* stack index: what package.loaded holds -> name; nil: not made yet */
   const char *what;
@@ -193,9 +193,17 @@ static bool remember_parent (packer *p) {
   return true;
 }
 
+static void make_tables (lua_State *L, packer *p) {
+  lua_newtable(L);
+  lua_replace(L, p->seen);
+  lua_newtable(L);
+  lua_replace(L, p->list);
+}
+
 /* The number of the object at the top (popped), which is queued when it is new. */
 static uint32_t number_of (lua_State *L, packer *p) {
   uint32_t number;
+  if (p->n == 0) make_tables(L, p);
   lua_pushvalue(L, -1);
   if (lua_rawget(L, p->seen) == LUA_TNUMBER) {
     number = (uint32_t)lua_tointeger(L, -1);
@@ -447,8 +455,8 @@ static packer *push_packer (lua_State *L, const char *what) {
   p->list = p->seen + 1;
   p->globals = p->seen + 2;
   p->modules = p->seen + 3;
-  lua_newtable(L);
-  lua_newtable(L);
+  lua_pushnil(L);
+  lua_pushnil(L);
   lua_pushglobaltable(L);
   lua_pushnil(L);
   return p;

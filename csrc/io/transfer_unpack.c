@@ -61,7 +61,9 @@ static void push_float (lua_State *L, reader *r) {
 }
 
 static void push_object (lua_State *L, reader *r, uint64_t number) {
-  if (lua_rawgeti(L, r->objects, (lua_Integer)number) == LUA_TNIL) fail_damaged(L);
+  if (!lua_istable(L, r->objects)
+    || lua_rawgeti(L, r->objects, (lua_Integer)number) == LUA_TNIL)
+    fail_damaged(L);
 }
 
 /* The value that 't' begins. */
@@ -207,7 +209,8 @@ int ed_transfer_unpack (lua_State *L, const char *bytes, size_t size) {
   int n;
   luaL_checkstack(L, 12, "transfer");
   memcpy(header, take_bytes(L, &r, HEADER), HEADER);
-  lua_createtable(L, clamp((uint32_t)(header[0] > INT_MAX ? INT_MAX : header[0])), 0);
+  if (header[0] == 0) lua_pushnil(L);
+  else lua_createtable(L, header[0] > INT_MAX ? INT_MAX : (int)header[0], 0);
   r.objects = lua_gettop(L);
   make_objects(L, &r, header[0]);
   n = push_roots(L, &r);
