@@ -153,7 +153,7 @@ struct ed_loop {
   void (*on_start)(
     ed_loop *loop); /* libuv has started: put your handles beside the alarm */
   void (*on_stop)(ed_loop *loop); /* the uv loop is about to go: close them */
-  uint64_t clock;  /* of the manual clock */
+  uint64_t clock;                 /* of the manual clock */
   size_t *remains; /* where a test wants to find how many bytes were left in the end */
   bool is_manual;
   bool is_started; /* the alarm is in the uv loop */

@@ -208,7 +208,8 @@ int ed_pool_submit (ed_pool *pool, ed_job *job, uv_async_t *bell) {
   }
   is_wanted = pool->nidle > 0;
   uv_mutex_unlock(&pool->lock);
-  if (is_wanted) uv_cond_signal(&pool->work); /* not under the lock, which it takes first */
+  if (is_wanted)
+    uv_cond_signal(&pool->work); /* not under the lock, which it takes first */
   return status;
 }
 

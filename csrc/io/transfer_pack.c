@@ -30,8 +30,8 @@ typedef struct packer {
   uint32_t n;       /* objects */
   uint32_t at;      /* what is being written: an object, or ROOT | number */
   int seen;         /* stack index: object -> number; id of an upvalue -> where it was */
-  int list;         /* stack index: number -> object; both are nil as long as there is none */
-  int globals;      /* stack index */
+  int list;    /* stack index: number -> object; both are nil as long as there is none */
+  int globals; /* stack index */
   int modules; /* stack index: what package.loaded holds -> name; nil: not made yet */
   const char *what;
 } packer;
