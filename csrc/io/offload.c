@@ -44,6 +44,7 @@ typedef struct offloading {
   ed_job *job; /* NULL: it belongs to the thread that was left with it */
   workers *all;
   uint64_t give_up;
+  int problem;   /* a UV_E code: it could not be sent */
   char name[64]; /* what runs there */
 } offloading;
 
@@ -58,6 +59,7 @@ static ed_handle *new_handle (ed_loop *loop) {
   if (handle == NULL) return NULL;
   ed_handle_init(handle, loop, NULL, drop_handle);
   handle->has_box = false;
+  handle->is_spare = true; /* it closes with the last job, or with the run */
   return handle;
 }
 
@@ -291,8 +293,8 @@ static int raise_cancellation (lua_State *L, ed_task *task) {
 
 static int raise_unsent (lua_State *L, offloading *o) {
   char code[32], text[128];
-  uv_err_name_r(o->op.status, code, sizeof code);
-  uv_strerror_r(o->op.status, text, sizeof text);
+  uv_err_name_r(o->problem, code, sizeof code);
+  uv_strerror_r(o->problem, text, sizeof text);
   return raise_failure(L, o, "worker", code, text);
 }
 
@@ -300,8 +302,7 @@ static int finish_offload (lua_State *L, ed_op *op) {
   offloading *o = (offloading *)op;
   ed_bytes *values;
   if (op->asked) return raise_cancellation(L, op->task);
-  if (o->job == NULL || o->job->answer.outcome == ED_JOB_UNSENT)
-    return raise_unsent(L, o);
+  if (o->problem < 0) return raise_unsent(L, o);
   values = &o->job->answer.values;
   switch (o->job->answer.outcome) {
     case ED_JOB_DONE: return ed_transfer_unpack(L, values->at, values->size);
@@ -334,12 +335,11 @@ static void set_name (lua_State *L, offloading *o) {
   else snprintf(o->name, sizeof o->name, "%.50s:%d", info.short_src, info.linedefined);
 }
 
-/* The packed job is at the top. Whatever goes wrong is the operation's status. */
+/* The packed job is at the top. Whatever goes wrong is raised later. */
 static int submit (lua_State *L, workers *all, offloading *o) {
   int status;
   o->job = ed_job_new(ed_transfer_take(L, -1), o);
   if (o->job == NULL) return UV_ENOMEM;
-  o->job->answer.outcome = ED_JOB_UNSENT;
   if ((status = open_bell(all)) < 0) return status;
   status = ed_pool_submit(all->pool, o->job, &all->bell->uv.async);
   if (status < 0) {
@@ -362,7 +362,6 @@ static int l_offload (lua_State *L) {
   ed_task *task;
   workers *all;
   offloading *o;
-  int status;
   ed_check_callable(L, 1);
   ed_transfer_pack(L, 1, lua_gettop(L), "argument");
   task = ed_checkpoint(L);
@@ -371,7 +370,8 @@ static int l_offload (lua_State *L) {
   o->all = all;
   ed_list_init(&o->link), ed_list_init(&o->stopping);
   set_name(L, o);
-  if ((status = submit(L, all, o)) < 0) ed_op_complete(&o->op, status);
+  if ((o->problem = submit(L, all, o)) < 0)
+    ed_op_complete(&o->op, 0); /* and 'finish' raises */
   return ed_await(L, &o->op, 0);
 }
 

@@ -73,7 +73,7 @@ static void keep_member (lua_State *L, int index) {
 
 bool ed_names_push_member (lua_State *L, int index) {
   index = lua_absindex(L, index);
-  luaL_checkstack(L, 12, "transfer");
+  luaL_checkstack(L, 12, "no memory for a transfer");
   push_members(L);
   lua_pushvalue(L, index);
   if (lua_rawget(L, -2) == LUA_TNIL) {

@@ -171,7 +171,7 @@ static void push_kind (lua_State *L, int index, const char *kind) {
 /* The value at the top cannot travel; 'kind' says what it is when its type does not. */
 static int refuse (lua_State *L, packer *p, const char *kind) {
   int culprit = lua_gettop(L);
-  luaL_checkstack(L, 12, "transfer");
+  luaL_checkstack(L, 12, "no memory for a transfer");
   push_path(L, p, culprit);
   push_kind(L, culprit, kind);
   free_packer(p);
@@ -474,7 +474,7 @@ void ed_transfer_pack (lua_State *L, int first, int n, const char *what) {
   packer *p;
   int top;
   first = lua_absindex(L, first);
-  luaL_checkstack(L, 24, "transfer");
+  luaL_checkstack(L, 24, "no memory for a transfer");
   p = push_packer(L, what);
   top = lua_gettop(L);
   put_bytes(L, p, &p->make, header, HEADER);

@@ -198,7 +198,7 @@ static void fill_objects (lua_State *L, reader *r) {
 static int push_roots (lua_State *L, reader *r) {
   uint64_t n = take_count(L, r);
   if (n > INT_MAX) fail_damaged(L);
-  luaL_checkstack(L, (int)n + 8, "too many values");
+  luaL_checkstack(L, (int)n + 8, "no memory for so many values");
   for (uint64_t i = 0; i < n; i++) push_value(L, r, take_tag(L, r));
   return (int)n;
 }
@@ -207,7 +207,7 @@ int ed_transfer_unpack (lua_State *L, const char *bytes, size_t size) {
   uint64_t header[2];
   reader r = {bytes, bytes + size, 0};
   int n;
-  luaL_checkstack(L, 12, "transfer");
+  luaL_checkstack(L, 12, "no memory for a transfer");
   memcpy(header, take_bytes(L, &r, HEADER), HEADER);
   if (header[0] == 0) lua_pushnil(L);
   else lua_createtable(L, header[0] > INT_MAX ? INT_MAX : (int)header[0], 0);

@@ -36,11 +36,10 @@ typedef struct ed_worker_setup {
 } ed_worker_setup;
 
 typedef enum ed_outcome {
-  ED_JOB_DONE,    /* results */
-  ED_JOB_FAILED,  /* error, traceback */
-  ED_JOB_MEMORY,  /* no memory, or more than allowed */
-  ED_JOB_STOPPED, /* on request */
-  ED_JOB_UNSENT   /* no thread could be started */
+  ED_JOB_DONE,   /* results */
+  ED_JOB_FAILED, /* error, traceback */
+  ED_JOB_MEMORY, /* no memory, or more than allowed */
+  ED_JOB_STOPPED /* on request */
 } ed_outcome;
 
 typedef struct ed_answer {
