@@ -7,7 +7,7 @@ local annotations = {}
 -- Where a script finds what a module of ours defines under another name.
 annotations.aliases = {
   ["iterate.every"] = "eddy.every", ["iterate.as_completed"] = "eddy.as_completed", ["iterate.map"] = "eddy.map",
-  ["iterate.each"] = "eddy.each", ["gen.new"] = "eddy.gen", ["defer.new"] = "eddy.defer",
+  ["iterate.each"] = "eddy.each", ["gen.new"] = "eddy.gen", ["defer.new"] = "eddy.defer", ["offload.offload_map"] = "eddy.offload_map",
   ["loader.require"] = "eddy.require",
 }
 

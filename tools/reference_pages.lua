@@ -26,6 +26,11 @@ return {
     },
   },
   {
+    name = "offload", title = "Other cores", text = '`local eddy = require "eddy"`',
+    sources = { T .. "offload.lua", "lua/eddy/offload.lua" },
+    objects = {}, hidden = { offload = true },
+  },
+  {
     name = "net", title = "Network", text = '`local net = require "eddy.net"`', sources = { "lua/eddy/net.lua" },
     objects = { ["eddy.Stream"] = "stream", ["eddy.Listener"] = "listener" },
   },

@@ -46,17 +46,7 @@ eddy.gen = require("eddy.gen").new
 eddy.defer = require("eddy.defer").new
 eddy.require = require("eddy.loader").require
 
---- Run `fn(...)` in the Lua state of a worker, on a thread of its own, and wait for the results.
----
---- `fn` is copied with its upvalues: what it changes there, it changes in the copy. Nil, booleans,
---- numbers, strings, tables (with cycles, shared parts and plain metatables) and Lua functions travel
---- both ways. Globals mean the worker's, modules are required there. Anything else is refused with its
---- path, before anything runs. The error of `fn` is raised here, the same value, with both tracebacks.
----
---- A cancel or a deadline stops the function, wherever in Lua it is.
----@type async fun(fn: function, ...: any): any ...
-eddy.offload = core.offload.offload   -- no wrapper: refusals name the caller's line
-
+eddy.offload = core.offload.offload   -- no wrapper: refusals name the line of the caller
 eddy.offload_map = require("eddy.offload").offload_map
 
 local later = {

@@ -28,7 +28,8 @@ function eddy.run(fn, ...) end
 ---@field kill_grace? false|number  seconds in which a task may go on catching its cancellation; default 5
 ---@field seed? false|integer  shuffle the order of ready tasks, the same for the same seed
 ---@field workers? false|integer  threads for `offload`; default: as many as cores
----@field worker_init? false|function  runs once in each worker
+---@field worker_init? false|function  runs once in each fresh state of a worker
+---@field worker_memory? false|number  bytes that the state of a worker may take; default: no bound
 
 ---Set options of the runtime. They persist between runs; `false` restores a default. Nothing is changed when one is wrong.
 ---Raises while a run is on, for unknown names and for wrong values.
@@ -41,7 +42,7 @@ function eddy.config(options) end
 ---@field handles integer     open sockets, listeners, timers of the loop
 ---@field timers integer      sleeps and deadlines
 ---@field files integer
----@field jobs integer        in the thread pool
+---@field jobs integer        in the thread pool or with workers
 ---@field bytes integer       taken by the runtime, besides Lua's own
 
 ---Count what lives. All but `bytes` are 0 outside of a run.
