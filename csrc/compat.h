@@ -20,6 +20,13 @@
 #define lua_closethread(L, from) ((void)(from), lua_resetthread(L))
 #endif
 
+/* Write to the standard error; 5.5 has no such macro in its header. */
+#if !defined(lua_writestringerror)
+#include <stdio.h>
+#define lua_writestringerror(format, text) \
+  (fprintf(stderr, (format), (text)), fflush(stderr))
+#endif
+
 /* A state with an allocator of one's own: 5.5 wants the seed of its string hash from the caller. */
 #if LUA_VERSION_NUM >= 505
 #define ed_lua_newstate(alloc, ud) lua_newstate((alloc), (ud), luaL_makeseed(NULL))

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "compat.h"
 #include "core/class.h"
 #include "core/error.h"
 #include "core/loop.h"
