@@ -46,6 +46,7 @@ typedef enum ed_class {
   ED_CLASS_READY,
   ED_CLASS_STREAM,
   ED_CLASS_LISTENER,
+  ED_CLASS_TLS,
   ED_CLASSES
 } ed_class;
 

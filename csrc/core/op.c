@@ -238,6 +238,7 @@ void ed_op_complete (ed_op *op, int status) {
 
 static int push_failure (lua_State *L, ed_op *op) {
   char target[160] = "";
+  if (op->type->fail != NULL) return op->type->fail(L, op);
   if (op->type->describe != NULL) op->type->describe(op, target, sizeof target);
   return ed_error_uv(L, op->status, op->type->name, *target ? target : NULL);
 }

@@ -57,6 +57,8 @@ typedef struct ed_optype {
     lua_State *co, ed_op *op); /* its task is killed with the answer in hand */
   void (*withdraw)(
     ed_op *op); /* killed while FINISHING: let go now; NULL: the engine goes on alone */
+  int (*fail)(
+    lua_State *L, ed_op *op); /* push nil and the error of op->status, or NULL */
 } ed_optype;
 
 struct ed_op {
