@@ -91,7 +91,7 @@ static int send_request (lua_State *L, ed_task *task, ed_stream *stream) {
 static int push_failed_exchange (lua_State *L, exchange *x) {
   ed_http_message *m = x->message;
   int n = 2;
-  if (x->sent < 0 && m->began == 0) ed_error_uv(L, x->sent, "write", x->stream->target);
+  if (x->sent < 0 && m->began == 0) ed_stream_push_error(L, x->stream, x->sent, "write");
   else n = ed_http_push_error(L, m, x->stream);
   lua_pushboolean(L, m->began == 0);
   return n + 1;
@@ -164,7 +164,7 @@ static int l_exchange (lua_State *L) {
   m->head_only = lua_toboolean(L, 6);
   sent = send_request(L, task, stream);
   if (sent == UV_EBUSY || ed_stream_is_closed(stream))
-    return ed_error_uv(L, sent < 0 ? sent : UV_ECANCELED, "write", stream->target);
+    return ed_stream_push_error(L, stream, sent < 0 ? sent : UV_ECANCELED, "write");
   x = ed_op_new_for(L, task, &exchange_type, sizeof *x);
   x->stream = stream;
   x->message = m;

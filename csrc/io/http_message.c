@@ -259,8 +259,8 @@ static int push_refusal (lua_State *L, int code, const char *op, const char *tar
     L, kind, ed_http1_error_code(code), op, target, ed_http1_error_text(code));
 }
 
-int ed_http_push_error (lua_State *L, const ed_http_message *m, const ed_stream *stream) {
+int ed_http_push_error (lua_State *L, const ed_http_message *m, ed_stream *stream) {
   const char *op = phase_name[m->phase];
   if (m->refused != 0) return push_refusal(L, m->refused, op, stream->target);
-  return ed_error_uv(L, m->failed, op, stream->target);
+  return ed_stream_push_error(L, stream, m->failed, op);
 }

@@ -83,8 +83,7 @@ void ed_http_take (ed_http_message *message, ed_stream *stream, size_t n);
 void ed_http_take_whole (ed_http_message *message, ed_stream *stream);
 
 /* Push nil and the error of a message that was refused or failed; returns 2. */
-int ed_http_push_error (
-  lua_State *L, const ed_http_message *message, const ed_stream *stream);
+int ed_http_push_error (lua_State *L, const ed_http_message *message, ed_stream *stream);
 
 /* The message at 'arg', or an argument error. */
 ed_http_message *ed_http_check (lua_State *L, int arg);

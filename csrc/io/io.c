@@ -10,9 +10,11 @@
 #include "io/net.h"
 #include "io/offload.h"
 #include "io/signal.h"
+#include "io/tls.h"
 
 const ed_io_module ed_io_modules[] = {
   {"net", ed_open_net},
+  {"tls", ed_open_tls},
   {"http", ed_open_http},
   {"signal", ed_open_signal},
   {"offload", ed_open_offload},

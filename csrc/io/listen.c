@@ -22,12 +22,14 @@
 #include "io/addr.h"
 #include "io/net.h"
 #include "io/stream.h"
+#include "io/tls.h"
 
 typedef struct ed_listener {
   ed_handle handle; /* first */
   ed_link waiters;  /* accepting.link */
   bool has_pending; /* libuv holds an accepted connection */
   bool is_unix;
+  ed_tls_context *tls; /* accepted streams speak TLS, or NULL */
   int port;
   dev_t dev; /* of the path, 0 for none */
   ino_t ino;
@@ -51,6 +53,7 @@ enum { BACKLOG = 511, SCHEME = 5 /* of "unix:" */ };
 /* ---- engine half ---- */
 
 static void drop_listener (ed_handle *handle) {
+  ed_tls_context_release(((ed_listener *)handle)->tls);
   ed_mem_free(&handle->loop->mem, handle, sizeof(ed_listener));
 }
 
@@ -158,10 +161,15 @@ static void name_peer (const ed_listener *l, ed_stream *stream) {
 
 static int finish_accept (lua_State *L, ed_op *op) {
   accepting *a = (accepting *)op;
-  ed_stream_box(L, a->got);
-  name_peer(a->listener, a->got);
+  ed_stream *stream = a->got;
+  int status = 0;
+  ed_stream_box(L, stream);
+  name_peer(a->listener, stream);
   a->got = NULL; /* taken */
-  return 1;
+  if (a->listener->tls != NULL) status = ed_tls_attach(stream, a->listener->tls, NULL);
+  if (status == 0) return 1;
+  ed_handle_close(&stream->handle);
+  return ed_error_uv(L, status, "accept", stream->target);
 }
 
 static const ed_optype accept_type = {
@@ -180,7 +188,7 @@ static ed_listener *check_listener (lua_State *L) {
 
 /*
 ** listener:accept() --> Stream | nil, err
-** Awaits a connection. Cancelling leaves it to the next one who accepts.
+** Awaits a connection; one that is to speak TLS shakes hands when it is used, not here. Cancelling leaves it to the next one who accepts.
 */
 static int l_listener_accept (lua_State *L) {
   ed_listener *l = check_listener(L);
@@ -255,7 +263,7 @@ static int check_backlog (lua_State *L, int arg) {
   return (int)n;
 }
 
-static ed_listener *push_listener (lua_State *L) {
+static ed_listener *push_listener (lua_State *L, ed_tls_context *tls) {
   ed_loop *loop = ed_loop_of(L);
   listener_box *box = ed_class_push(L, loop, ED_CLASS_LISTENER, sizeof *box, 0);
   ed_listener *l = ed_loop_calloc(loop, sizeof *l);
@@ -263,6 +271,7 @@ static ed_listener *push_listener (lua_State *L) {
   ed_list_init(&l->waiters);
   ed_handle_init(&l->handle, loop, close_listener, drop_listener);
   l->handle.describe = describe_listener;
+  if (tls != NULL) l->tls = ed_tls_context_keep(tls);
   box->listener = l;
   return l;
 }
@@ -294,20 +303,21 @@ static int listen_tcp (ed_listener *l, const struct sockaddr_storage *addr, int 
 }
 
 /*
-** net.listen(address, port [, backlog]) --> Listener | nil, err
+** net.listen(address, port [, backlog [, context]]) --> Listener | nil, err
 ** 'address' is written as digits; port 0 lets the system choose: listener.port.
 */
 int ed_l_listen (lua_State *L) {
   const char *host = luaL_checkstring(L, 1);
   lua_Integer port = luaL_checkinteger(L, 2);
   int backlog = check_backlog(L, 3);
+  ed_tls_context *tls = ed_tls_opt_context(L, 4);
   struct sockaddr_storage addr;
   ed_listener *l;
   int status = UV_EINVAL;
   luaL_argcheck(L, strlen(host) == lua_rawlen(L, 1), 1, "not an address");
   luaL_argcheck(L, port >= 0 && port < 65536, 2, "not a port");
   ed_loop_uv(L);
-  l = push_listener(L);
+  l = push_listener(L, tls);
   snprintf(l->host, sizeof l->host, "%s", host);
   snprintf(l->target, sizeof l->target, "%.80s:%d", host, (int)port);
   if (ed_addr_parse(host, (int)port, &addr)) status = listen_tcp(l, &addr, backlog);
@@ -346,17 +356,18 @@ static int listen_unix (ed_listener *l, const char *path, int backlog) {
 }
 
 /*
-** net.listen_unix(path [, backlog]) --> Listener | nil, err
+** net.listen_unix(path [, backlog [, context]]) --> Listener | nil, err
 ** The path is removed when the listener closes, if it still is ours.
 */
 int ed_l_listen_unix (lua_State *L) {
   size_t len;
   const char *path = luaL_checklstring(L, 1, &len);
   int backlog = check_backlog(L, 2);
+  ed_tls_context *tls = ed_tls_opt_context(L, 3);
   ed_listener *l;
   int status;
   ed_loop_uv(L);
-  l = push_listener(L);
+  l = push_listener(L, tls);
   l->is_unix = true;
   snprintf(l->target, sizeof l->target, "unix:%s", path);
   if (len > ED_UNIX_MAX) status = UV_ENAMETOOLONG;

@@ -23,8 +23,8 @@ enum { ADOPT_SIZE = ED_READ_ROOM / 4 }; /* reads from this size on are not copie
 typedef struct rest {
   uv_write_t req;
   ed_stream *stream;
-  ed_op *op;
-  size_t size; /* of the bytes behind this struct */
+  ed_op *op;   /* NULL: nobody waits (a filter's own words) */
+  ed_buf data; /* a block of its own */
 } rest;
 
 typedef struct shutting {
@@ -38,6 +38,7 @@ typedef struct shutting {
 static void drop_stream (ed_handle *handle) {
   ed_stream *stream = (ed_stream *)handle;
   ed_mem *mem = &handle->loop->mem;
+  if (stream->filter != NULL) stream->filter->drop(stream);
   ed_buf_free(&stream->in, mem);
   ed_stream_set_target(stream, NULL);
   ed_mem_free(mem, stream, sizeof *stream);
@@ -55,6 +56,7 @@ static void close_stream (ed_handle *handle) {
   stream->is_reading = false;
   if (stream->ended == 0) stream->ended = UV_ECANCELED;
   answer_reader(stream, UV_ECANCELED);
+  if (stream->filter != NULL) stream->filter->closing(stream);
 }
 
 static void describe_stream (const ed_handle *handle, char *text, size_t room) {
@@ -123,13 +125,22 @@ static int end_status (ed_stream *stream) {
   return uv_translate_sys_error(errno);
 }
 
-static void take_bytes (ed_stream *stream, ssize_t n, char *buffer) {
+void ed_stream_take_bytes (ed_stream *stream, char *buffer, size_t n) {
   ed_loop *loop = stream->handle.loop;
-  if (n < 0) stream->ended = n == UV_EOF ? end_status(stream) : (int)n;
-  else if (keep_buffer(stream, (size_t)n, buffer)) return;
-  else if (!ed_buf_append(&stream->in, &loop->mem, buffer, (size_t)n))
-    stream->ended = UV_ENOMEM;
+  if (keep_buffer(stream, n, buffer)) return;
+  if (!ed_buf_append(&stream->in, &loop->mem, buffer, n)) stream->ended = UV_ENOMEM;
   ed_loop_return_buffer(loop, buffer);
+}
+
+static void take_arrival (ed_stream *stream, ssize_t n, char *buffer) {
+  if (n == UV_EOF) n = end_status(stream);
+  if (stream->filter == NULL && n > 0) {
+    ed_stream_take_bytes(stream, buffer, (size_t)n);
+    return;
+  }
+  if (stream->filter != NULL) stream->filter->feed(stream, buffer, n);
+  else stream->ended = (int)n;
+  ed_loop_return_buffer(stream->handle.loop, buffer);
 }
 
 void ed_stream_consume (ed_stream *stream, size_t n) {
@@ -151,7 +162,7 @@ static void on_read (uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
     return;
   }
   stream->handle.loop->progress++;
-  take_bytes(stream, n, buf->base);
+  take_arrival(stream, n, buf->base);
   op = stream->reader;
   if (op != NULL && stream->want(stream, op)) answer_reader(stream, op->status);
   if (stream->is_reading && (stream->ended != 0 || stream->in.size > high_water(stream)))
@@ -165,6 +176,8 @@ static int start_reading (ed_stream *stream) {
   stream->is_reading = status == 0;
   return status;
 }
+
+int ed_stream_read_raw (ed_stream *stream) { return start_reading(stream); }
 
 void ed_stream_resume (ed_stream *stream) {
   if (stream->is_reading || stream->ended != 0 || ed_stream_is_closed(stream)) return;
@@ -202,7 +215,7 @@ ed_verdict ed_stream_stop_read (ed_stream *stream, ed_op *op) {
 
 /* ---- writing ---- */
 
-static void begin_next_write (ed_stream *stream) {
+void ed_stream_begin_next (ed_stream *stream) {
   ed_op *op = stream->next_writer;
   int started;
   if (op == NULL || stream->writer != NULL) return;
@@ -211,19 +224,25 @@ static void begin_next_write (ed_stream *stream) {
   if (started < 0) ed_op_complete(op, started);
 }
 
+static void free_rest (rest *r) {
+  ed_mem *mem = &r->stream->handle.loop->mem;
+  ed_buf_free(&r->data, mem);
+  ed_mem_free(mem, r, sizeof *r);
+}
+
 static void on_write (uv_write_t *req, int status) {
   rest *r = req->data;
   ed_stream *stream = r->stream;
   ed_op *op = r->op;
-  if (stream->writer == op) stream->writer = NULL;
   stream->handle.loop->nwrites--;
-  ed_mem_free(&stream->handle.loop->mem, r, sizeof *r + r->size);
+  free_rest(r);
+  if (op == NULL) return;
+  if (stream->writer == op) stream->writer = NULL;
   ed_op_complete(op, status);
-  begin_next_write(stream);
+  ed_stream_begin_next(stream);
 }
 
-/* How much the socket takes now: bytes, 0 when it is full, or a UV_E code. */
-static ssize_t send_now (ed_stream *stream, uv_buf_t *piece, unsigned n) {
+ssize_t ed_stream_send_raw (ed_stream *stream, uv_buf_t *piece, unsigned n) {
   struct msghdr message = {.msg_iov = (struct iovec *)piece, .msg_iovlen = n};
   uv_os_fd_t fd;
   ssize_t sent;
@@ -252,32 +271,42 @@ static void copy_rest (char *to, const uv_buf_t *piece, unsigned n, size_t skip)
   }
 }
 
-static int queue_rest (
-  ed_stream *stream, ed_op *op, uv_buf_t *piece, unsigned n, size_t sent) {
+int ed_stream_queue_raw (ed_stream *stream, ed_op *op, ed_buf *data) {
   ed_loop *loop = stream->handle.loop;
-  size_t size = total_size(piece, n) - sent;
-  rest *r = ed_mem_new(&loop->mem, sizeof *r + size);
-  uv_buf_t copy;
+  rest *r = ed_mem_new(&loop->mem, sizeof *r);
+  uv_buf_t bytes = {.base = ed_buf_bytes(data), .len = data->size};
   ed_pipe_guard guard;
   int status;
-  if (r == NULL) return UV_ENOMEM;
+  if (r == NULL) {
+    ed_buf_free(data, &loop->mem);
+    return UV_ENOMEM;
+  }
   r->stream = stream;
   r->op = op;
-  r->size = size;
+  r->data = *data;
   r->req.data = r;
-  copy.base = (char *)(r + 1);
-  copy.len = size;
-  copy_rest(copy.base, piece, n, sent);
+  *data = (ed_buf){NULL, 0, 0, 0};
   guard = ed_pipe_guard_begin();
-  status = uv_write(&r->req, &stream->handle.uv.stream, &copy, 1, on_write);
+  status = uv_write(&r->req, &stream->handle.uv.stream, &bytes, 1, on_write);
   ed_pipe_guard_end(guard);
   if (status < 0) {
-    ed_mem_free(&loop->mem, r, sizeof *r + size);
+    free_rest(r);
     return status;
   }
   loop->nwrites++;
-  stream->writer = op;
+  if (op != NULL) stream->writer = op;
   return 0;
+}
+
+static int queue_rest (
+  ed_stream *stream, ed_op *op, const uv_buf_t *piece, unsigned n, size_t sent) {
+  ed_buf data = {NULL, 0, 0, 0};
+  size_t size = total_size(piece, n) - sent;
+  char *to = ed_buf_reserve(&data, &stream->handle.loop->mem, size);
+  if (to == NULL) return UV_ENOMEM;
+  copy_rest(to, piece, n, sent);
+  ed_buf_commit(&data, size);
+  return ed_stream_queue_raw(stream, op, &data);
 }
 
 int ed_stream_start_write (ed_stream *stream, ed_op *op, uv_buf_t *piece, unsigned n) {
@@ -286,7 +315,8 @@ int ed_stream_start_write (ed_stream *stream, ed_op *op, uv_buf_t *piece, unsign
   if (stream->writer != NULL && stream->writer->task != NULL) return UV_EBUSY;
   if (stream->next_writer != NULL) return UV_EBUSY;
   if (stream->is_shut) return UV_EPIPE;
-  if ((sent = send_now(stream, piece, n)) < 0) return (int)sent;
+  if (stream->filter != NULL) return stream->filter->write(stream, op, piece, n);
+  if ((sent = ed_stream_send_raw(stream, piece, n)) < 0) return (int)sent;
   if ((size_t)sent < total_size(piece, n))
     return queue_rest(stream, op, piece, n, (size_t)sent);
   ed_op_complete(op, 0);
@@ -319,7 +349,7 @@ static void on_shutdown (uv_shutdown_t *req, int status) {
   ed_op_complete(op, status == UV_ENOTCONN ? 0 : status);
 }
 
-static int begin_shutdown (ed_stream *stream, ed_op *op) {
+int ed_stream_shut_raw (ed_stream *stream, ed_op *op) {
   shutting *s = ed_loop_calloc(stream->handle.loop, sizeof *s);
   int status;
   if (s == NULL) return UV_ENOMEM;
@@ -348,7 +378,10 @@ int ed_stream_start_shutdown (ed_stream *stream, ed_op *op) {
   if (ed_stream_is_closed(stream)) return UV_ECANCELED;
   if (stream->shutting != NULL) return join_shutdown(stream->shutting, op);
   if (stream->next_writer != NULL) return UV_EBUSY;
-  if (!stream->is_shut) return begin_shutdown(stream, op);
-  ed_op_complete(op, 0);
-  return 0;
+  if (stream->is_shut) {
+    ed_op_complete(op, 0);
+    return 0;
+  }
+  if (stream->filter != NULL) return stream->filter->shutdown(stream, op);
+  return ed_stream_shut_raw(stream, op);
 }

@@ -28,9 +28,28 @@ enum { ED_STREAM_HIGH = 65536 };
 */
 typedef bool (*ed_want)(ed_stream *stream, ed_op *op);
 
+/*
+** What stands between a stream and its socket (io/tls): what comes is handed to 'feed', what is
+** written goes through 'write', and both use the ed_stream_*raw* verbs below for the other side.
+** All of them run without Lua, but for 'push_error'.
+*/
+typedef struct ed_filter {
+  void (*feed)(ed_stream *stream, const char *bytes, ssize_t n); /* or a UV_E code */
+  int (*write)(ed_stream *stream, ed_op *op, uv_buf_t *piece, unsigned n);
+  int (*shutdown)(ed_stream *stream, ed_op *op);
+  void (*closing)(ed_stream *stream);
+  void (*drop)(ed_stream *stream);
+  int (*push_error)(lua_State *L, ed_stream *stream, const char *op); /* of ED_EFILTER */
+} ed_filter;
+
+/* The status of whatever a filter has refused: its 'push_error' knows more. */
+enum { ED_EFILTER = -20000 };
+
 struct ed_stream {
-  ed_handle handle; /* first */
-  ed_buf in;        /* received, not taken yet */
+  ed_handle handle;        /* first */
+  const ed_filter *filter; /* or NULL */
+  void *filtering;         /* its own */
+  ed_buf in;               /* received, not taken yet */
   int ended;       /* 0; UV_EOF after the peer's end; another UV_E code after a failure */
   bool is_reading; /* uv_read_start is in force */
   bool is_shut;    /* we have shut down our side */
@@ -102,6 +121,29 @@ void ed_stream_box (lua_State *L, ed_stream *stream);
 
 /* Name the other side, for errors. */
 void ed_stream_set_target (ed_stream *stream, const char *target);
+
+/* Push nil and the error of a negative status; returns 2. */
+int ed_stream_push_error (lua_State *L, ed_stream *stream, int status, const char *op);
+
+/* ---- for filters ---- */
+
+/* 'n' bytes for the reader, in a borrowed read buffer, which is taken over. */
+void ed_stream_take_bytes (ed_stream *stream, char *buffer, size_t n);
+
+/* Read from the socket, reader or not. */
+int ed_stream_read_raw (ed_stream *stream);
+
+/* How much the socket takes now: bytes, 0 when it is full, or a UV_E code. */
+ssize_t ed_stream_send_raw (ed_stream *stream, uv_buf_t *piece, unsigned n);
+
+/* Send the bytes of 'data', taken over, when the socket is ready; 'op' may be NULL. */
+int ed_stream_queue_raw (ed_stream *stream, ed_op *op, ed_buf *data);
+
+/* Shut the socket down behind everything that was sent. */
+int ed_stream_shut_raw (ed_stream *stream, ed_op *op);
+
+/* A filter has answered the stream's writer: the next one may begin. */
+void ed_stream_begin_next (ed_stream *stream);
 
 /* The class and its methods; pushes nothing. */
 void ed_open_stream (lua_State *L, ed_loop *loop, int box);

@@ -98,6 +98,16 @@ static void take (ed_stream *stream, size_t n) {
   ed_stream_resume(stream);
 }
 
+int ed_stream_push_error (lua_State *L, ed_stream *stream, int status, const char *op) {
+  if (status == ED_EFILTER) return stream->filter->push_error(L, stream, op);
+  return ed_error_uv(L, status, op, stream->target);
+}
+
+/* The status of an operation: 'reading' and 'writing' have their stream in the same place. */
+static int push_failure (lua_State *L, ed_op *op) {
+  return ed_stream_push_error(L, ((writing *)op)->stream, op->status, op->type->name);
+}
+
 static int push_bytes (lua_State *L, ed_stream *stream, size_t n) {
   lua_pushlstring(L, n > 0 ? ed_buf_bytes(&stream->in) : "", n);
   take(stream, n);
@@ -107,14 +117,14 @@ static int push_bytes (lua_State *L, ed_stream *stream, size_t n) {
 /* The stream is over: nil at a clean end, else nil and the error. */
 static int push_end (lua_State *L, ed_stream *stream, const ed_op *op) {
   if (stream->ended != UV_EOF)
-    return ed_error_uv(L, stream->ended, op->type->name, stream->target);
+    return ed_stream_push_error(L, stream, stream->ended, op->type->name);
   lua_pushnil(L);
   return 1;
 }
 
 /* The end came too early: what there was is in err.partial. */
 static int push_partial (lua_State *L, ed_stream *stream, const ed_op *op) {
-  ed_error_uv(L, stream->ended, op->type->name, stream->target);
+  ed_stream_push_error(L, stream, stream->ended, op->type->name);
   push_bytes(L, stream, stream->in.size);
   lua_setfield(L, -2, "partial");
   return 2;
@@ -169,7 +179,7 @@ static int finish_all (lua_State *L, ed_op *op) {
 #define READ_TYPE(text, how) \
   { \
     .name = text, .finish = how, .cancel = cancel_read, .drop = drop_read, \
-    .describe = describe \
+    .describe = describe, .fail = push_failure \
   }
 
 static const ed_optype some_type = READ_TYPE("read", finish_some);
@@ -184,6 +194,7 @@ static const ed_optype write_type = {
   .cancel = cancel_write,
   .drop = ed_drop_plain,
   .describe = describe,
+  .fail = push_failure,
 };
 
 static const ed_optype shutdown_type = {
@@ -192,6 +203,7 @@ static const ed_optype shutdown_type = {
   .cancel = cancel_write,
   .drop = ed_drop_plain,
   .describe = describe,
+  .fail = push_failure,
 };
 
 /* ---- boxes ---- */

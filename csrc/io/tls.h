@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** TLS inside a stream: everything that works on streams works over TLS unchanged. Contexts are
+** made from Lua (core.tls.context); here is what connect and listen need.
+*/
+#ifndef ED_IO_TLS_H
+#define ED_IO_TLS_H
+
+#include "io/stream.h"
+#include "proto/tls.h"
+
+/* The context at 'arg', or NULL for nil and none; anything else is an argument error. */
+ed_tls_context *ed_tls_opt_context (lua_State *L, int arg);
+
+/*
+** Put TLS between an open stream and its socket; bytes that have come already are the peer's
+** first ones. A client says hello at once; a server, and whoever reads or writes, shakes hands when
+** the stream is used. 'host' as in ed_tls_new. Returns 0 or a UV_E code (then: close the stream).
+*/
+int ed_tls_attach (ed_stream *stream, ed_tls_context *context, const char *host);
+
+void ed_open_tls (lua_State *L, int box);
+
+#endif
