@@ -37,6 +37,7 @@ missing_build() {
 
 missing_test() {
   need_module luaunit
+  need_program openssl "the openssl program"
   need_program "$LUAROCKS" "luarocks for 5.4"
 }
 
@@ -59,7 +60,7 @@ missing_bench() {
 packages_apt() {
   case $1 in
     build) say gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libuv1-dev libssl-dev zlib1g-dev ;;
-    test) say lua-unit luarocks ;;
+    test) say lua-unit luarocks openssl ;;
     check) say lua-check clang-format luarocks ;;
     fuzz) say clang ;;
     bench) say lua-luv lua-cqueues wrk ;;
@@ -69,7 +70,7 @@ packages_apt() {
 packages_dnf() {
   case $1 in
     build) say gcc make pkgconf-pkg-config lua lua-devel libuv-devel openssl-devel zlib-devel ;;
-    test) say luarocks ;;
+    test) say luarocks openssl ;;
     check) say clang-tools-extra luarocks ;;
     fuzz) say clang compiler-rt ;;
     bench) say wrk ;;
@@ -79,7 +80,7 @@ packages_dnf() {
 packages_apk() {
   case $1 in
     build) say build-base pkgconf lua5.4 lua5.4-dev libuv-dev openssl-dev zlib-dev ;;
-    test) say luarocks5.4 ;;
+    test) say luarocks5.4 openssl ;;
     check) say clang-extra-tools luarocks5.4 ;;
     fuzz) say clang compiler-rt ;;
     bench) say wrk ;;
@@ -89,7 +90,7 @@ packages_apk() {
 packages_pacman() {
   case $1 in
     build) say base-devel lua54 libuv openssl zlib ;;
-    test) say lua54-luarocks ;;
+    test) say lua54-luarocks openssl ;;
     check) say clang luacheck lua54-luarocks ;;
     fuzz) say clang compiler-rt ;;
     bench) say wrk ;;
@@ -121,7 +122,7 @@ install_sets() {
   elif have brew; then manager=brew command="brew install"
   else
     say "eddy: no known package manager; install by hand: a C compiler, make, pkg-config, Lua 5.4 with" \
-      "headers, libuv, OpenSSL, zlib; for the tests also LuaUnit and luarocks" >&2
+      "headers, libuv, OpenSSL, zlib; for the tests also LuaUnit, luarocks and the openssl program" >&2
     exit 1
   fi
 

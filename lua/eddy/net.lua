@@ -4,6 +4,7 @@
 -- themselves are C; here targets are taken apart and iterators made.
 
 local core = require "eddy.core"
+local tls = require "eddy.tls"
 local native = core.net
 
 ---@class eddy.net
@@ -22,6 +23,11 @@ local net = {}
 ---@field is_idle fun(self: eddy.Stream): boolean                                  open, and nothing has come
 ---@field peername fun(self: eddy.Stream): string?, integer|eddy.Error?            host, port, or a path
 ---@field sockname fun(self: eddy.Stream): string?, integer|eddy.Error?
+---@field handshake fun(self: eddy.Stream): true?, eddy.Error?                     awaits that of TLS
+---@field tls_version fun(self: eddy.Stream): string?, string?                     "TLSv1.3", cipher
+---@field alpn fun(self: eddy.Stream): string?                                     the protocol agreed on
+---@field resumed fun(self: eddy.Stream): boolean                                  an earlier TLS session
+---@field peer_certificate fun(self: eddy.Stream): table?                          subject, issuer, names ...
 local Stream = native.stream
 
 ---@class eddy.Listener
@@ -33,7 +39,7 @@ local Stream = native.stream
 ---@field is_closed fun(self: eddy.Listener): boolean
 local Listener = native.listener
 
----@alias eddy.net.Target string | {host: string?, port: integer?, path: string?, tls: boolean?}
+---@alias eddy.net.Target string | {host: string?, port: integer?, path: string?, tls: boolean|eddy.tls.Options|eddy.tls.Context|nil}
 
 local function misuse(text, ...) return nil, nil, nil, text:format(...) end
 
@@ -46,15 +52,25 @@ local function from_text(text)
   return host, tonumber(port), nil
 end
 
-local FIELDS = { host = "string", port = "integer", path = "string", tls = "boolean", backlog = "integer" }
+local FIELDS = { host = "string", port = "integer", path = "string", backlog = "integer" }
+local TLS_TYPES = { boolean = true, table = true, userdata = true }
+
+local function check_field(name, value)
+  local kind = math.type(value) == "integer" and "integer" or type(value)
+  if name == "tls" then
+    if not TLS_TYPES[kind] then return ("option 'tls': boolean or table expected, got %s"):format(kind) end
+  elseif kind ~= FIELDS[name] then
+    return ("option '%s': %s expected, got %s"):format(name, FIELDS[name], kind)
+  end
+end
 
 local function from_table(target, has_backlog)
   for name, value in pairs(target) do
-    if not FIELDS[name] or name == "backlog" and not has_backlog then return misuse("unknown option '%s'", name) end
-    local kind = math.type(value) == "integer" and "integer" or type(value)
-    if kind ~= FIELDS[name] then return misuse("option '%s': %s expected, got %s", name, FIELDS[name], kind) end
+    local is_known = FIELDS[name] or name == "tls"
+    if not is_known or name == "backlog" and not has_backlog then return misuse("unknown option '%s'", name) end
+    local problem = check_field(name, value)
+    if problem then return misuse("%s", problem) end
   end
-  if target.tls then return misuse "not yet: option 'tls'" end
   if target.path and (target.host or target.port) then return misuse "a target has a path, or a host and a port" end
   return target.host, target.port, target.path
 end
@@ -73,37 +89,74 @@ end
 
 local function is_port(port, lowest) return port and port >= lowest and port <= 65535 end
 
---- Open a connection. The name is looked up off the loop; its addresses are raced, the first
---- one to answer wins (RFC 8305).
----@async
----@param target eddy.net.Target  `"host:port"`, `"[::1]:80"`, `"unix:path"`, `{host=, port=}`, `{path=}`
----@return eddy.Stream? stream
----@return eddy.Error? err         `op` "resolve" or "connect"; `code` e.g. "ENOTFOUND", "ECONNREFUSED";
----                                `suppressed`: the errors of the other addresses
-function net.connect(target)
-  local host, port, path, wrong = take_apart(target)
-  if wrong then error(wrong, 2) end
-  if path then return native.connect_unix(path) end
-  if not host or host == "" then error("target without a host", 2) end
-  if not is_port(port, 1) then error("not a port: " .. tostring(port), 2) end
-  check_host(host)
-  return native.connect(host, port)
+-- The name that an origin has in reports.
+local function origin(host, port, path) return path and "unix:" .. path or host .. ":" .. port end
+
+local function open(host, port, path, options)
+  local starter, err
+  if options then
+    starter, err = tls.starter(options, host, origin(host, port, path))
+    if not starter then return nil, err end
+  end
+  local stream
+  if path then stream, err = native.connect_unix(path) else stream, err = native.connect(host, port) end
+  if not stream or not starter then return stream, err end
+  return starter(stream)
 end
 
---- Listen for connections. Port 0 lets the system choose one: `listener.port`.
+local function connect(target, options)
+  local host, port, path, wrong = take_apart(target)
+  if wrong then error(wrong, 3) end
+  if options == nil and type(target) == "table" then options = target.tls end
+  if path then return open(nil, nil, path, options) end
+  if not host or host == "" then error("target without a host", 3) end
+  if not is_port(port, 1) then error("not a port: " .. tostring(port), 3) end
+  if host:find("\0", 1, true) then error("not a host name: it contains a zero byte", 3) end
+  return open(host, port, nil, options)
+end
+
+--- Open a connection. The name is looked up off the loop; its addresses are raced, the first
+--- one to answer wins (RFC 8305). With `tls` (true, options, or a context: see eddy.tls) the stream
+--- speaks TLS, its handshake is over, and the certificate of the other side was verified.
+---@async
+---@param target eddy.net.Target  `"host:port"`, `"[::1]:80"`, `"unix:path"`, `{host=, port=, tls=}`, `{path=}`
+---@return eddy.Stream? stream
+---@return eddy.Error? err         `op` "resolve", "connect" or "tls"; `code` e.g. "ENOTFOUND", "ECONNREFUSED",
+---                                "CERT_EXPIRED"; `suppressed`: the errors of the other addresses
+function net.connect(target)
+  local stream, err = connect(target)
+  return stream, err
+end
+
+-- For tls.connect.
+function net.connect_tls(target, options)
+  local stream, err = connect(target, options)
+  return stream, err
+end
+
+--- Listen for connections. Port 0 lets the system choose one: `listener.port`. With `tls` (options
+--- with `cert` and `key`, or a context: see eddy.tls) the streams that come in speak TLS. A stream
+--- shakes hands when it is first read or written, or by `stream:handshake()`: a slow client delays
+--- nobody else.
 ---@param target eddy.net.Target  and `backlog`; host "127.0.0.1" by default, "localhost" is that too
 ---@return eddy.Listener? listener
 ---@return eddy.Error? err
 function net.listen(target)
   local host, port, path, wrong = take_apart(target, true)
   if wrong then error(wrong, 2) end
-  local backlog = type(target) == "table" and target.backlog or nil
+  local options = type(target) == "table" and target or {}
+  local backlog = options.backlog
   if backlog and (backlog < 1 or backlog > 65535) then error("not a backlog: " .. backlog, 2) end
-  if path then return native.listen_unix(path, backlog) end
-  if not is_port(port or 0, 0) then error("not a port: " .. tostring(port), 2) end
+  if not path and not is_port(port or 0, 0) then error("not a port: " .. tostring(port), 2) end
   check_host(host)
+  local context, err
+  if options.tls then
+    context, err = tls.listening(options.tls)
+    if not context then return nil, err end
+  end
+  if path then return native.listen_unix(path, backlog, context) end
   if not host or host == "" or host == "localhost" then host = "127.0.0.1" end
-  return native.listen(host, port or 0, backlog)
+  return native.listen(host, port or 0, backlog, context)
 end
 
 --- Iterate over the lines, without their ends (LF or CRLF); a last line without one counts.

@@ -44,7 +44,7 @@ function TestTarget:test_misuse()
   end
   for message, target in pairs {
     ["without a host"] = { port = 1 }, ["not a port"] = { host = "a" }, ["integer expected"] = { host = "a", port = "80" },
-    ["unknown option 'hots'"] = { hots = "a", port = 1 }, ["not yet: option 'tls'"] = { host = "a", port = 1, tls = true },
+    ["unknown option 'hots'"] = { hots = "a", port = 1 }, ["option 'tls': boolean or table expected"] = { host = "a", port = 1, tls = 1 },
     ["a path, or"] = { host = "a", path = "b" }, ["unknown option 'backlog'"] = { host = "a", port = 1, backlog = 1 },
   } do
     lu.assertErrorMsgContains(message, net.connect, target)
