@@ -35,6 +35,10 @@ return {
     objects = { ["eddy.Stream"] = "stream", ["eddy.Listener"] = "listener" },
   },
   {
+    name = "tls", title = "TLS", text = '`local tls = require "eddy.tls"`', sources = { "lua/eddy/tls.lua" },
+    objects = { ["eddy.tls.Context"] = "context" },
+  },
+  {
     name = "testing", title = "Testing", text = '`local testing = require "eddy.testing"`', sources = { "lua/eddy/testing.lua" },
   },
 }

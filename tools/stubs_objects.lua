@@ -4,6 +4,7 @@ return function(eddy)
   local core = require "eddy.core"
   local net = require "eddy.net"
   local testing = require "eddy.testing"
+  local tls = require "eddy.tls"
   -- `internal`: classes of our own that scripts do not see.
   local live = { inherited = {}, internal = { ["eddy.loading"] = true } }
   eddy.run(function()
@@ -42,6 +43,8 @@ return function(eddy)
     live["eddy.Error"] = core.Error.__index
     live["eddy.net"] = net
     live["eddy.testing"] = testing
+    live["eddy.tls"] = tls
+    live["eddy.tls.Context"] = methods(tls.context {})
     do
       local listener <close> = assert(net.listen { port = 0 })
       local stream <close> = assert(net.connect { host = "127.0.0.1", port = listener.port })

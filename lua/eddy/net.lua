@@ -4,8 +4,10 @@
 -- themselves are C; here targets are taken apart and iterators made.
 
 local core = require "eddy.core"
-local tls = require "eddy.tls"
 local native = core.net
+local tls = core.tls
+
+require "eddy.tls"   -- adds to core.tls
 
 ---@class eddy.net
 local net = {}
@@ -129,7 +131,7 @@ function net.connect(target)
 end
 
 -- For tls.connect.
-function net.connect_tls(target, options)
+function native.connect_tls(target, options)
   local stream, err = connect(target, options)
   return stream, err
 end

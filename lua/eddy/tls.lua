@@ -15,8 +15,7 @@ local tls = {}
 ---@class eddy.tls.Options
 ---@field server boolean?           this side is the server (default false)
 ---@field verify boolean?           default true; `false` is reported to `on_error` once per origin (code "UNVERIFIED")
----@field ca string?                trusted certificates instead of the system's: a file, a folder in OpenSSL's form,
----                                 or PEM text. A server with `ca` demands a certificate of every client.
+---@field ca string?                instead of the system's store: file, hashed folder or PEM text; a server then demands certificates
 ---@field cert string?              our certificate with its chain, leaf first: a file or PEM text
 ---@field key string?               its private key, without a pass phrase: a file or PEM text (default: in `cert`)
 ---@field alpn string[]?            protocols in order of preference; a server refuses clients that share none
@@ -29,6 +28,7 @@ local tls = {}
 ---@class eddy.tls.Context          what connections share; made once, used often: it keeps sessions to resume
 ---@field is_server fun(self: eddy.tls.Context): boolean
 ---@field verifies fun(self: eddy.tls.Context): boolean
+---@field add_host fun(self: eddy.tls.Context, name: string, other: eddy.tls.Context)  server: for clients that ask for this name
 
 local TYPES = {
   server = "boolean", verify = "boolean", ca = "string", cert = "string", key = "string", alpn = "table",
@@ -170,11 +170,8 @@ local function resolve(options, is_server)
   return context, err, options.host
 end
 
---- The context of a listener; for eddy.net.
----@param options eddy.tls.Options|eddy.tls.Context
----@return eddy.tls.Context? context
----@return eddy.Error? err
-function tls.listening(options)
+-- For eddy.net: the context of a listener, or nil and an error.
+function native.listening(options)
   local context, err = resolve(options, true)
   if context and not context:is_server() then wrong "a listener needs a context with server=true" end
   return context, err
@@ -236,17 +233,14 @@ end
 ---@return eddy.Stream? stream
 ---@return eddy.Error? err
 function tls.connect(target, options)
-  local net = require "eddy.net"
-  return net.connect_tls(target, options or true)
+  require "eddy.net"   -- defines it
+  local stream, err = core.net.connect_tls(target, options or true)
+  return stream, err
 end
 
---- A client's preparation, before anything is connected; for eddy.net.
----@param options eddy.tls.Options|eddy.tls.Context|true
----@param host string?
----@param name string               for reports
----@return (fun(stream: eddy.Stream): eddy.Stream?, eddy.Error?)? starter
----@return eddy.Error? err
-function tls.starter(options, host, name)
+-- For eddy.net: what a client must prepare before it connects. A function that turns the stream into
+-- one that speaks TLS, or nil and an error. Reports call the other side `name`.
+function native.starter(options, host, name)
   local context, err, own = resolve(options)
   if not context then return nil, err end
   if context:is_server() then wrong "a server's context cannot connect" end
