@@ -47,6 +47,9 @@ typedef enum ed_class {
   ED_CLASS_STREAM,
   ED_CLASS_LISTENER,
   ED_CLASS_TLS,
+  ED_CLASS_HTTP_SERVER,
+  ED_CLASS_HTTP_CONN,
+  ED_CLASS_FILE,
   ED_CLASSES
 } ed_class;
 

@@ -147,6 +147,16 @@ void ed_op_adopt (ed_loop *loop, ed_task *task, const ed_optype *type, ed_op *op
   loop->nops++;
 }
 
+void ed_op_launch (ed_loop *loop, const ed_optype *type, ed_op *op) {
+  op->type = type;
+  op->task = NULL;
+  op->loop = loop;
+  op->status = 0;
+  op->owners = ED_ENGINE;
+  op->done = op->asked = false;
+  loop->nops++;
+}
+
 void *ed_op_new (lua_State *L, const ed_optype *type, size_t size) {
   return ed_op_new_for(L, ed_checkpoint(L), type, size);
 }

@@ -105,6 +105,12 @@ void *ed_op_new_for (lua_State *L, ed_task *task, const ed_optype *type, size_t 
 void ed_op_adopt (ed_loop *loop, ed_task *task, const ed_optype *type, ed_op *op);
 
 /*
+** An operation that nobody waits for, in memory of its own ('op' is cleared): the engine holds
+** it alone, and its answer runs 'drop', in a callback. For servers, which act without a task.
+*/
+void ed_op_launch (ed_loop *loop, const ed_optype *type, ed_op *op);
+
+/*
 ** Wait for 'op'. 'started' is what the engine said: negative is a UV_E code, and nothing is
 ** pending then. Returns the number of results: those of 'finish', or nil and an error object.
 */

@@ -353,5 +353,5 @@ void ed_open_http (lua_State *L, int box) {
   lua_pop(L, 1);
   lua_newtable(L);
   ed_setfuncs(L, functions, box);
-  ed_open_http_serve(L, box);
+  ed_open_http_server(L, box);
 }

@@ -47,6 +47,7 @@ static bool finish (ed_http_message *m) {
 /* ---- Head ---- */
 
 static const ed_http1_limits *limits_of (const ed_http_message *m) {
+  if (m->limits != NULL) return m->limits;
   return m->is_request ? &ed_http1_server_limits : &ed_http1_client_limits;
 }
 
@@ -60,6 +61,7 @@ static void keep_head (ed_http_message *m, const ed_http1_head *head) {
   m->length = head->length;
   m->keep_alive = head->keep_alive;
   m->expects = head->expect_continue;
+  m->upgrade = head->upgrade;
 }
 
 static int parse_head (ed_http_message *m, char *bytes, size_t len) {
@@ -70,7 +72,10 @@ static int parse_head (ed_http_message *m, char *bytes, size_t len) {
   head.maxfields = FIELDS;
   if (m->is_request) code = ed_http1_parse_request(&head, bytes, len);
   else code = ed_http1_parse_response(&head, bytes, len, (ed_http1_asked)m->asked);
-  if (code == ED_HTTP1_OK) keep_head(m, &head);
+  if (code != ED_HTTP1_OK) return code;
+  keep_head(m, &head);
+  if (m->is_request && m->minor == 1 && !m->expects && ed_http1_find(&head, bytes, "expect") != NULL)
+    return ED_HTTP_EEXPECT;
   return code;
 }
 

@@ -21,7 +21,8 @@
 enum {
   ED_HTTP_EBODY = -20,    /* the body is above its limit */
   ED_HTTP_EINTERIM = -21, /* too many interim answers */
-  ED_HTTP_ESWITCH = -22   /* a 101 that nobody asked for */
+  ED_HTTP_ESWITCH = -22,  /* a 101 that nobody asked for */
+  ED_HTTP_EEXPECT = -23   /* an expectation that we do not know */
 };
 
 typedef enum ed_http_phase {
@@ -35,6 +36,7 @@ typedef enum ed_http_phase {
 typedef struct ed_http_message {
   ed_http1_scan scan;
   ed_chunked chunked;
+  const ed_http1_limits *limits; /* of the head; NULL: the usual ones */
   uint64_t max_body;
   uint64_t length;  /* ED_HTTP1_LENGTH: of the body; in pieces: what is still to come */
   uint64_t began;   /* ns: first byte of the head, 0 before */
@@ -56,6 +58,7 @@ typedef struct ed_http_message {
   uint8_t interims; /* response: so many were skipped */
   bool is_request;
   bool head_only; /* stop behind the head: the body is read in pieces */
+  bool upgrade;   /* request: asks for another protocol */
   bool expects;   /* request: wants to hear 100 before it sends its body */
   bool keep_alive;
 } ed_http_message;
@@ -89,7 +92,7 @@ int ed_http_push_error (lua_State *L, const ed_http_message *message, ed_stream 
 ed_http_message *ed_http_check (lua_State *L, int arg);
 
 /* Put the functions of the server's side into the table at the top; 'box' as ed_setfuncs. */
-void ed_open_http_serve (lua_State *L, int box);
+void ed_open_http_server (lua_State *L, int box);
 
 /* Push the table of core.http. */
 void ed_open_http (lua_State *L, int box);

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 
+#include "io/file.h"
 #include "io/http_message.h"
 #include "io/net.h"
 #include "io/offload.h"
@@ -16,6 +17,7 @@ const ed_io_module ed_io_modules[] = {
   {"net", ed_open_net},
   {"tls", ed_open_tls},
   {"http", ed_open_http},
+  {"file", ed_open_file},
   {"signal", ed_open_signal},
   {"offload", ed_open_offload},
   {NULL, NULL},

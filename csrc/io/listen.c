@@ -20,13 +20,15 @@
 #include "core/error.h"
 #include "core/handle.h"
 #include "io/addr.h"
+#include "io/listen.h"
 #include "io/net.h"
 #include "io/stream.h"
 #include "io/tls.h"
 
-typedef struct ed_listener {
+struct ed_listener {
   ed_handle handle; /* first */
   ed_link waiters;  /* accepting.link */
+  ed_sink *sink;    /* who gets every connection, or NULL */
   bool has_pending; /* libuv holds an accepted connection */
   bool is_unix;
   ed_tls_context *tls; /* accepted streams speak TLS, or NULL */
@@ -35,7 +37,7 @@ typedef struct ed_listener {
   ino_t ino;
   char host[INET6_ADDRSTRLEN]; /* as bound; "" for a Unix socket */
   char target[128];            /* "127.0.0.1:80", "unix:/path" */
-} ed_listener;
+};
 
 typedef struct listener_box {
   ed_listener *listener;
@@ -83,6 +85,8 @@ static void close_listener (ed_handle *handle) {
   ed_listener *l = (ed_listener *)handle;
   remove_path(l);
   answer_all(l, UV_ECANCELED);
+  if (l->sink != NULL) l->sink->ended(l->sink);
+  l->sink = NULL;
 }
 
 static int init_stream (ed_listener *l, ed_stream *stream) {
@@ -116,11 +120,30 @@ static void describe_listener (const ed_handle *handle, char *text, size_t room)
   snprintf(text, room, "listener %s", ((const ed_listener *)handle)->target);
 }
 
+/* A connection goes to the sink at once. */
+static void sink_connection (ed_listener *l, int status) {
+  ed_stream *got = NULL;
+  if (status == 0) status = take_connection(l, &got);
+  if (status < 0) l->sink->refused(l->sink, status);
+  else l->sink->accepted(l->sink, got);
+}
+
+void ed_listener_serve (ed_listener *l, ed_sink *sink) {
+  l->sink = sink;
+  if (sink != NULL && l->has_pending) sink_connection(l, 0);
+}
+
+void ed_listener_close (ed_listener *l) { ed_handle_close(&l->handle); }
+
 static void on_connection (uv_stream_t *uv, int status) {
   ed_listener *l = uv->data;
   accepting *a = first_waiter(l);
   l->handle.loop->progress++;
   if (status == 0) l->has_pending = true;
+  if (l->sink != NULL) {
+    sink_connection(l, status);
+    return;
+  }
   if (a == NULL) return;
   ed_list_remove(&a->link);
   if (status == 0) status = take_connection(l, &a->got);
@@ -180,11 +203,13 @@ static const ed_optype accept_type = {
   .describe = describe_accept,
 };
 
-static ed_listener *check_listener (lua_State *L) {
-  listener_box *box = ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_LISTENER);
-  luaL_argcheck(L, box->listener != NULL, 1, "listener was collected");
+ed_listener *ed_listener_check (lua_State *L, int arg) {
+  listener_box *box = ed_class_check(L, ed_loop_of(L), arg, ED_CLASS_LISTENER);
+  luaL_argcheck(L, box->listener != NULL, arg, "listener was collected");
   return box->listener;
 }
+
+static ed_listener *check_listener (lua_State *L) { return ed_listener_check(L, 1); }
 
 /*
 ** listener:accept() --> Stream | nil, err

@@ -4,6 +4,7 @@ local codec = require "eddy.http.codec"
 local core = require "eddy.core"
 local headers = require "eddy.http.headers"
 local misuse = require "eddy.http.misuse"
+local response = require "eddy.http.server_response"
 
 local incoming = {}
 
@@ -13,22 +14,122 @@ local incoming = {}
 ---@field query string?              behind it, still escaped
 ---@field target string              as it was sent
 ---@field headers eddy.http.Headers
----@field body string                decoded; "" where there is none
+---@field body string?               decoded; "" where there is none; nil where the server has `stream`
 ---@field minor integer              of the peer's HTTP/1.x
+---@field remote string?             address of the peer; nil for a Unix socket
+---@field remote_port integer?
 local Request = {}
 
---- The body as JSON.
+--- The next piece of the body: 1 to `n` bytes; nil at its end.
+---@async
+---@param n integer?
+---@return string? bytes
+---@return eddy.Error? err           e.g. kind "limit", code `EBODY`
+function Request:read(n)
+  if not self.body then return self.exchange_:read(n) end
+  local at = self.at_ or 1
+  if at > #self.body then return nil end
+  local piece = self.body:sub(at, n and at + n - 1)
+  self.at_ = at + #piece
+  return piece
+end
+
+--- The rest of the body in one string, at most `max` bytes (default 64 MiB).
+---@async
+---@param max integer?
+---@return string? bytes
+---@return eddy.Error? err
+function Request:read_all(max)
+  local pieces, size = {}, 0
+  max = max or 64 * 1024 * 1024
+  while true do
+    local piece, err = self:read()
+    if err then return nil, err end
+    if not piece then return table.concat(pieces) end
+    size = size + #piece
+    if size > max then
+      return nil, core.error { kind = "limit", code = "EBODY", op = "read", message = "body above the limit" }
+    end
+    pieces[#pieces + 1] = piece
+  end
+end
+
+--- Iterate over the pieces of the body; raises when it fails.
+---@async
+---@return fun(): string?
+function Request:chunks()
+  return function()
+    local piece, err = self:read()
+    if err then error(err, 0) end
+    return piece
+  end
+end
+
+--- The body as JSON. Waits only where the server has `stream`.
+---@async
 ---@return any value
 ---@return eddy.Error? err           code `EJSON`
 function Request:json()
-  local value, problem, ok = codec.decode(self.body)
+  local text, err = self.body, nil
+  if not text then
+    text, err = self:read_all()
+    if not text then return nil, err end
+  end
+  local value, problem, ok = codec.decode(text)
   if ok then return value end
   return nil, core.error { kind = "protocol", code = "EJSON", op = "request", target = self.target, message = problem }
 end
 
---- Answer piece by piece.
-function Request:respond()
-  misuse.not_yet "req:respond; return an iterator as the body"
+--- Answer piece by piece: `res:write(...)`, `res:close()`. With `length` the answer has that
+--- Content-Length, else it is chunked.
+---@param options {status: integer?, headers: table?, length: integer?}?
+---@return eddy.http.ServerResponse
+function Request:respond(options)
+  if self.response_ then misuse.raise "respond: an answer has begun already" end
+  return response.begin(self, options)
+end
+
+--- Answer with server-sent events.
+---@param options {headers: table?, retry: number?}?
+---@return eddy.http.EventStream
+function Request:events(options)
+  if self.response_ then misuse.raise "events: an answer has begun already" end
+  return require "eddy.http.sse".begin(self, options)
+end
+
+--- Run `fn(...)` once the answer was handed to the system. The peer's leaving does not cancel it; a
+--- stop of the server gives it the same grace as handlers.
+---@param fn fun(...)
+---@param ... any
+function Request:after(fn, ...)
+  misuse.check_type("after", fn, "function")
+  self.after_ = self.after_ or {}
+  table.insert(self.after_, table.pack(fn, ...))
+end
+
+--- Does the peer ask for another protocol (see `headers.upgrade`)?
+---@return boolean
+function Request:wants_upgrade()
+  return self.exchange_:wants_upgrade()
+end
+
+--- Answer 101 with these headers and take the connection over: what a WebSocket needs.
+---@param fields table<string, eddy.http.Value>  `Upgrade` at least
+---@return eddy.Stream? stream       with whatever came behind the request; close it yourself
+---@return eddy.Error? err
+function Request:upgrade(fields)
+  if self.response_ then misuse.raise "upgrade: an answer has begun already" end
+  local lines = response.lines(fields) .. "Connection: Upgrade\r\n"
+  local stream, err = self.exchange_:upgrade(lines)
+  if not stream then return nil, err end
+  self.response_, self.status_ = true, 101
+  return stream
+end
+
+local function remote(self)
+  local host, port = self.exchange_:peer()
+  rawset(self, "remote", host)
+  rawset(self, "remote_port", port)
 end
 
 local function index(self, key)
@@ -37,15 +138,20 @@ local function index(self, key)
     rawset(self, "headers", value)
     return value
   end
+  if key == "remote" or key == "remote_port" then
+    remote(self)
+    return rawget(self, key)
+  end
   return Request[key]
 end
 
 local request_meta = { __name = "eddy.http.Request", __index = index }
 
 ---@return eddy.http.Request
-function incoming.new(method, target, path, query, minor, head, body)
+function incoming.new(exchange, method, target, path, query, minor, head, body)
   return setmetatable({
-    method = method, target = target, path = path, query = query, minor = minor, head_ = head, body = body,
+    exchange_ = exchange, method = method, target = target, path = path, query = query, minor = minor,
+    head_ = head, body = body,
   }, request_meta)
 end
 
