@@ -285,29 +285,39 @@ bool ed_http_conn_open (ed_http_server *server, ed_stream *stream) {
   return true;
 }
 
-/* Everything that we had to say is with the system: let the peer read it. */
+/* Did the peer send what nobody has read? Closing at once could take our answer from it. */
+static bool has_unread (const ed_http_conn *conn) {
+  const ed_http_message *m = &conn->message;
+  return m->phase != ED_HTTP_DONE || m->refused != 0 || conn->stream->in.size > 0;
+}
+
+/*
+** Everything that we had to say is with the system: tell the peer, and let it read that where
+** its own bytes are in the way.
+*/
 static void linger (ed_http_conn *conn) {
-  sending *s = new_sending(conn, true);
+  bool has_to_wait = has_unread(conn);
+  sending *s = new_sending(conn, !has_to_wait); /* then its answer is the end: on_sent */
   enter(conn, ED_CONN_LINGER);
   if (s == NULL) {
     ed_http_conn_close(conn);
     return;
   }
-  s->is_last = false; /* its answer changes nothing */
-  s->conn = NULL;
-  conn->sending = NULL;
   if (ed_stream_start_shutdown(conn->stream, &s->op) < 0) {
     discard_sending(conn, s);
     ed_http_conn_close(conn);
     return;
   }
-  watch(conn);
+  if (has_to_wait) watch(conn);
 }
 
 static void on_sent (ed_http_conn *conn) {
   ed_http_server *server = conn->server;
-  if (conn->state != ED_CONN_SENDING) return;
   unwatch(conn);
+  if (conn->state == ED_CONN_LINGER) {
+    ed_http_conn_close(conn);
+    return;
+  }
   if (conn->closes || server->is_stopping) linger(conn);
   else next_request(conn);
 }

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- The waits of HTTP themselves (exchange, read_body, read_request) and what can happen to each: it
+-- The waits of HTTP themselves (exchange, read_body) and what can happen to each: it
 -- succeeds and fails (client_spec, bad_spec, server_spec), is cancelled before it starts, while
 -- pending and in the turn it completes, its stream is closed under it, its state is closed.
 local lu = ...
@@ -16,7 +16,7 @@ local function connect(server)
   return assert(net.connect { host = "127.0.0.1", port = server.port })
 end
 
---- The three waits: each on a stream whose peer says nothing, with what makes it complete.
+--- The waits: each on a stream whose peer says nothing, with what makes it complete.
 local WAITS = {
   exchange = {
     start = function(stream, message) return native.exchange(stream, message, HEAD) end,
@@ -29,13 +29,6 @@ local WAITS = {
     end,
     before = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n",
     answer = "x",
-  },
-  read_request = {
-    start = function(stream, message)
-      stream:write "\r\n\r\n"   -- the origin begins when it has read a head
-      return native.read_request(stream, message, -1)
-    end,
-    answer = HEAD,
   },
 }
 
@@ -122,7 +115,6 @@ function TestWaits:test_closed_before()
   local result, err = native.exchange(stream, native.message(), HEAD)
   lu.assertNil(result)
   lu.assertEquals(err.kind, "closed")
-  lu.assertEquals(select(2, native.read_request(stream, native.message(), -1)).kind, "closed")
 end
 
 function TestWaits:test_two_at_once()

@@ -9,6 +9,7 @@
 -- Errors: the network's failures are `nil, err`; statuses are data; wrong types and unknown
 -- options raise.
 local client = require "eddy.http.client"
+local file = require "eddy.http.file"
 local misuse = require "eddy.http.misuse"
 local server = require "eddy.http.server"
 
@@ -80,6 +81,12 @@ http.client = client.new
 
 --- Serve requests from the running task's current block until it is stopped.
 http.serve = server.serve
+
+--- What a handler returns to answer with a file.
+http.file = file.file
+
+--- A handler for a tree of files.
+http.files = file.files
 
 for _, name in ipairs { "events", "download", "cookies" } do
   http[name] = function() misuse.not_yet("http." .. name) end
