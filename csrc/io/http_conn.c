@@ -413,7 +413,8 @@ static void sweep_busy (ed_http_conn *conn, uint64_t now) {
   uint64_t waited = conn->waited;
   if (conn->piece != NULL) waited += age(conn->asked, now);
   if (conn->piece != NULL && is_slow(conn, waited, m->body_len)) wake_piece(conn, UV_ETIMEDOUT);
-  else if (!conn->has_begun && age(conn->since, now) > conn->server->limits.handler)
+  else if (!conn->has_begun
+    && age(conn->since + waited, now) > conn->server->limits.handler)
     stop_late_handler(conn);
 }
 
