@@ -280,6 +280,10 @@ $(B)/bench/%: bench/%.c $(B)/flags.txt
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_plain) $< -o $@ $(EXE_LD) $(LDFLAGS) $(LIBS) $(LUA_LIBS)
 
+.PHONY: interop
+interop: program ## our client and server with nginx, curl, wrk, h2load, Python and a browser (installs what it can)
+	$(Q)sh tools/interop.sh $(abspath $(B))/bin/eddy
+
 examples: program ## run the examples and compare their output
 	$(Q)$(ENV) $(LUA) tools/examples.lua $(EXAMPLES)
 

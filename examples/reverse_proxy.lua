@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- A reverse proxy: requests go to one of several back ends in turn, bodies flow through in pieces both
 -- ways, and a slow side slows the other one down.   eddy examples/reverse_proxy.lua
-local eddy = require "eddy"
 local http = require "eddy.http"
 
 local HOP = { "connection", "keep-alive", "transfer-encoding", "content-length", "te", "trailer", "upgrade", "host", "date" }

@@ -66,9 +66,7 @@ static void work_open (job *j) {
 
 static void work_read (job *j) {
   ssize_t n;
-  do {
-    n = pread(j->fd, j->bytes, j->size, j->at);
-  } while (n < 0 && errno == EINTR);
+  do { n = pread(j->fd, j->bytes, j->size, j->at); } while (n < 0 && errno == EINTR);
   if (n < 0) j->error = errno;
   j->size = n < 0 ? 0 : (size_t)n;
 }
@@ -285,8 +283,8 @@ static const luaL_Reg functions[] = {
 
 void ed_open_file (lua_State *L, int box) {
   box = lua_absindex(L, box);
-  ed_class_new(L, ((ed_box *)lua_touserdata(L, box))->loop, ED_CLASS_FILE, "eddy.http.File",
-    methods, meta, box);
+  ed_class_new(L, ((ed_box *)lua_touserdata(L, box))->loop, ED_CLASS_FILE,
+    "eddy.http.File", methods, meta, box);
   lua_newtable(L);
   ed_setfuncs(L, functions, box);
 }

@@ -16,11 +16,10 @@
 #include "io/http_server.h"
 
 typedef struct sending {
-  ed_op op; /* first */
+  ed_op op;           /* first */
   ed_http_conn *conn; /* NULL: it has gone */
   bool is_last;
 } sending;
-
 
 /* ---- Times ---- */
 
@@ -122,7 +121,8 @@ static void free_conn (ed_http_conn *conn) {
   ed_list_remove(&conn->queued);
   ed_buf_free(&conn->out, mem);
   ed_mem_free(mem, conn, sizeof *conn);
-  if (--server->nconns == 0 && server->is_stopping) ed_http_server_wake(&server->dispatcher);
+  if (--server->nconns == 0 && server->is_stopping)
+    ed_http_server_wake(&server->dispatcher);
 }
 
 static void unwatch (ed_http_conn *conn) {
@@ -325,7 +325,8 @@ static void on_sent (ed_http_conn *conn) {
 void ed_http_conn_finish (ed_http_conn *conn, uv_buf_t *piece, unsigned n) {
   int status;
   let_task_go(conn);
-  if (conn->message.phase != ED_HTTP_DONE || !conn->message.keep_alive) conn->closes = true;
+  if (conn->message.phase != ED_HTTP_DONE || !conn->message.keep_alive)
+    conn->closes = true;
   conn->server->counts.responses++;
   enter(conn, ED_CONN_SENDING);
   status = ed_http_conn_send(conn, piece, n, true);
@@ -369,7 +370,9 @@ void ed_http_conn_start (ed_http_conn *conn, ed_task *task) {
 
 /* ---- Times ---- */
 
-static uint64_t age (uint64_t since, uint64_t now) { return now > since ? now - since : 0; }
+static uint64_t age (uint64_t since, uint64_t now) {
+  return now > since ? now - since : 0;
+}
 
 static void refuse_late (ed_http_conn *conn, int status) {
   conn->server->counts.timed_out++;
@@ -412,7 +415,8 @@ static void sweep_busy (ed_http_conn *conn, uint64_t now) {
   const ed_http_message *m = &conn->message;
   uint64_t waited = conn->waited;
   if (conn->piece != NULL) waited += age(conn->asked, now);
-  if (conn->piece != NULL && is_slow(conn, waited, m->body_len)) wake_piece(conn, UV_ETIMEDOUT);
+  if (conn->piece != NULL && is_slow(conn, waited, m->body_len))
+    wake_piece(conn, UV_ETIMEDOUT);
   else if (!conn->has_begun
     && age(conn->since + waited, now) > conn->server->limits.handler)
     stop_late_handler(conn);

@@ -56,8 +56,8 @@ static void push_path (lua_State *L, const ed_http_message *m, const char *text)
 int ed_http_conn_push (lua_State *L, ed_http_conn *conn) {
   ed_http_message *m = &conn->message;
   const char *bytes = ed_buf_bytes(&conn->stream->in);
-  ed_http_conn_box *box =
-    ed_class_push(L, conn->server->loop, ED_CLASS_HTTP_CONN, sizeof *box, 0);
+  ed_http_conn_box *box = ed_class_push(
+    L, conn->server->loop, ED_CLASS_HTTP_CONN, sizeof *box, 0);
   lua_pushlstring(L, bytes + m->method.at, m->method.len);
   lua_pushlstring(L, bytes + m->target.at, m->target.len);
   push_path(L, m, bytes + m->target.at);
@@ -170,7 +170,8 @@ static int l_begin (lua_State *L) {
   if (has_no_body(status)) conn->is_head = true;
   size = end_head(conn, tail, size);
   conn->has_begun = true;
-  if (!begin_out(conn, status, lines, tail, size)) return luaL_error(L, "not enough memory");
+  if (!begin_out(conn, status, lines, tail, size))
+    return luaL_error(L, "not enough memory");
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -243,8 +244,8 @@ static int l_finish (lua_State *L) {
   if (conn->is_counted && conn->left > 0 && !conn->is_head) {
     ed_http_conn_detach(conn);
     ed_http_conn_close(conn);
-    return ed_error_fail(
-      L, "protocol", "EBADFRAMING", "respond", NULL, "the body is shorter than announced");
+    return ed_error_fail(L, "protocol", "EBADFRAMING", "respond", NULL,
+      "the body is shorter than announced");
   }
   out = conn->out;
   conn->out = (ed_buf){NULL, 0, 0, 0};
@@ -352,7 +353,8 @@ static int l_peer (lua_State *L) {
   char text[INET6_ADDRSTRLEN];
   int len = sizeof addr;
   if (conn == NULL || conn->stream->handle.uv.any.type != UV_TCP) return 0;
-  if (uv_tcp_getpeername(&conn->stream->handle.uv.tcp, (struct sockaddr *)&addr, &len) < 0)
+  if (uv_tcp_getpeername(&conn->stream->handle.uv.tcp, (struct sockaddr *)&addr, &len)
+    < 0)
     return 0;
   if (uv_ip_name((struct sockaddr *)&addr, text, sizeof text) < 0) return 0;
   lua_pushstring(L, text);
@@ -380,7 +382,8 @@ static int l_upgrade (lua_State *L) {
   int status;
   if (conn == NULL) return push_gone(L, "upgrade");
   luaL_argcheck(L, !conn->has_begun, 1, "an answer has begun already");
-  luaL_argcheck(L, conn->message.phase == ED_HTTP_DONE, 1, "the body is to be read first");
+  luaL_argcheck(
+    L, conn->message.phase == ED_HTTP_DONE, 1, "the body is to be read first");
   piece[0] = uv_buf_init(head, (unsigned)ed_http_head_begin(conn->server, head, 101));
   piece[1] = string_at(L, 2);
   piece[2] = uv_buf_init((char *)"\r\n", 2);

@@ -14,10 +14,10 @@ typedef struct reason {
 } reason;
 
 static const reason reasons[] = {{100, "Continue"}, {101, "Switching Protocols"},
-  {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {203, "Non-Authoritative Information"},
-  {204, "No Content"}, {205, "Reset Content"}, {206, "Partial Content"},
-  {300, "Multiple Choices"}, {301, "Moved Permanently"}, {302, "Found"},
-  {303, "See Other"}, {304, "Not Modified"}, {307, "Temporary Redirect"},
+  {200, "OK"}, {201, "Created"}, {202, "Accepted"},
+  {203, "Non-Authoritative Information"}, {204, "No Content"}, {205, "Reset Content"},
+  {206, "Partial Content"}, {300, "Multiple Choices"}, {301, "Moved Permanently"},
+  {302, "Found"}, {303, "See Other"}, {304, "Not Modified"}, {307, "Temporary Redirect"},
   {308, "Permanent Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"},
   {402, "Payment Required"}, {403, "Forbidden"}, {404, "Not Found"},
   {405, "Method Not Allowed"}, {406, "Not Acceptable"},
@@ -60,6 +60,6 @@ size_t ed_http_head_begin (ed_http_server *server, char *text, int status) {
   const char *why = ed_http_reason(status);
   time_t now = time(NULL);
   if (now != server->second) renew_date(server, now);
-  return (size_t)snprintf(text, ED_HTTP_HEAD_ROOM, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status,
-    why != NULL ? why : "Status", server->date);
+  return (size_t)snprintf(text, ED_HTTP_HEAD_ROOM, "HTTP/1.1 %d %s\r\nDate: %s\r\n",
+    status, why != NULL ? why : "Status", server->date);
 }

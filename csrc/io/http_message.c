@@ -74,7 +74,8 @@ static int parse_head (ed_http_message *m, char *bytes, size_t len) {
   else code = ed_http1_parse_response(&head, bytes, len, (ed_http1_asked)m->asked);
   if (code != ED_HTTP1_OK) return code;
   keep_head(m, &head);
-  if (m->is_request && m->minor == 1 && !m->expects && ed_http1_find(&head, bytes, "expect") != NULL)
+  if (m->is_request && m->minor == 1 && !m->expects
+    && ed_http1_find(&head, bytes, "expect") != NULL)
     return ED_HTTP_EEXPECT;
   return code;
 }

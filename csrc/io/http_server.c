@@ -75,8 +75,8 @@ static ed_http_server *check_server (lua_State *L) {
   return ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_HTTP_SERVER);
 }
 
-static int await_slot (
-  lua_State *L, const ed_optype *type, ed_http_server *server, ed_op **slot, bool is_done) {
+static int await_slot (lua_State *L, const ed_optype *type, ed_http_server *server,
+  ed_op **slot, bool is_done) {
   waiting *w = ed_op_new(L, type, sizeof *w);
   w->slot = slot;
   w->server = server;
@@ -174,8 +174,8 @@ static int l_close (lua_State *L) {
 
 static int l_gc (lua_State *L) {
   ed_loop *loop = ed_loop_opt(L);
-  ed_http_server *server =
-    loop != NULL ? ed_class_test(L, loop, 1, ED_CLASS_HTTP_SERVER) : NULL;
+  ed_http_server *server = loop != NULL ? ed_class_test(L, loop, 1, ED_CLASS_HTTP_SERVER)
+                                        : NULL;
   if (server == NULL || server->loop == NULL) return 0;
   if (server->listener != NULL) ed_listener_serve(server->listener, NULL);
   close_all(server);
@@ -296,7 +296,8 @@ static const luaL_Reg meta[] = {
 
 void ed_open_http_server (lua_State *L, int box) {
   ed_loop *loop = ((ed_box *)lua_touserdata(L, box))->loop;
-  ed_class_new(L, loop, ED_CLASS_HTTP_SERVER, "eddy.http.core.Server", methods, meta, box);
+  ed_class_new(
+    L, loop, ED_CLASS_HTTP_SERVER, "eddy.http.core.Server", methods, meta, box);
   ed_open_http_conn(L, box);
   ed_setfuncs(L, functions, box);
 }

@@ -26,14 +26,14 @@
 
 typedef struct ed_http_limits {
   ed_http1_limits head;
-  uint64_t max_body;      /* bytes */
-  uint64_t min_rate;      /* bytes/s of a body, behind body_grace */
-  uint64_t idle;          /* ns without a request */
-  uint64_t header;        /* ns for a head */
-  uint64_t body_grace;    /* ns */
-  uint64_t write;         /* ns in which the peer takes nothing of an answer */
-  uint64_t handler;       /* ns until an answer begins */
-  uint64_t linger;        /* ns to read why we close */
+  uint64_t max_body;   /* bytes */
+  uint64_t min_rate;   /* bytes/s of a body, behind body_grace */
+  uint64_t idle;       /* ns without a request */
+  uint64_t header;     /* ns for a head */
+  uint64_t body_grace; /* ns */
+  uint64_t write;      /* ns in which the peer takes nothing of an answer */
+  uint64_t handler;    /* ns until an answer begins */
+  uint64_t linger;     /* ns to read why we close */
   uint32_t max_connections;
   bool is_streaming; /* handlers start behind the head */
 } ed_http_limits;
@@ -53,9 +53,9 @@ typedef struct ed_http_server {
   ed_loop *loop;
   ed_listener *listener; /* NULL once closed; its userdata is our user value */
   ed_link conns;
-  ed_link queue;      /* requests without a task yet */
-  ed_op *dispatcher;  /* waits for the queue, or NULL */
-  ed_op *watcher;     /* waits for a first connection, or NULL */
+  ed_link queue;     /* requests without a task yet */
+  ed_op *dispatcher; /* waits for the queue, or NULL */
+  ed_op *watcher;    /* waits for a first connection, or NULL */
   uint32_t nconns;
   uint32_t nbusy;
   ed_http_limits limits;
@@ -91,10 +91,10 @@ struct ed_http_conn {
   struct sending *sending; /* the last bytes of an answer, or NULL */
   ed_op *piece;            /* a handler waits for a piece of the body, or NULL */
   ed_http_conn_box *box;
-  ed_task *task;  /* of the handler */
-  ed_watch ended; /* its end */
-  ed_buf out;     /* begun answer: what goes before the next piece */
-  uint64_t since; /* ns: when this state began */
+  ed_task *task;   /* of the handler */
+  ed_watch ended;  /* its end */
+  ed_buf out;      /* begun answer: what goes before the next piece */
+  uint64_t since;  /* ns: when this state began */
   uint64_t asked;  /* ns: since when 'piece' waits */
   uint64_t waited; /* ns in which a handler waited for body, sums */
   uint64_t left;   /* announced bytes of a begun answer that are still to come */

@@ -12,7 +12,8 @@ typedef struct ed_listener ed_listener;
 
 /* Who takes the connections. Runs in libuv's callback: no Lua. */
 typedef struct ed_sink {
-  void (*accepted)(struct ed_sink *sink, ed_stream *stream); /* its box's share is yours */
+  void (*accepted)(
+    struct ed_sink *sink, ed_stream *stream);        /* its box's share is yours */
   void (*refused)(struct ed_sink *sink, int status); /* one could not be taken */
   void (*ended)(struct ed_sink *sink);               /* the listener closes */
 } ed_sink;

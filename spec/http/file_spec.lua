@@ -39,7 +39,7 @@ local TestFile = {}
 
 function TestFile:test_whole()
   local dir <close> = tree()
-  local server <close>, _, url = serve(function(req)
+  local _ <close>, _, url = serve(function(req)
     if req.path == "/table" then return { file = dir.www .. "/a.txt", headers = { ["X-A"] = "1" } } end
     if req.path == "/status" then return { file = dir.www .. "/a.txt", status = 404 } end
     return http.file(dir.www .. req.path)
@@ -61,7 +61,7 @@ end
 
 function TestFile:test_ranges()
   local dir <close> = tree()
-  local server <close>, _, url = serve(function() return http.file(dir.www .. "/a.txt") end)
+  local _ <close>, _, url = serve(function() return http.file(dir.www .. "/a.txt") end)
   local cases = {
     { "bytes=0-0", 206, "0", "bytes 0-0/10" }, { "bytes=2-4", 206, "234", "bytes 2-4/10" },
     { "bytes=5-", 206, "56789", "bytes 5-9/10" }, { "bytes=-3", 206, "789", "bytes 7-9/10" },
@@ -82,7 +82,7 @@ end
 
 function TestFile:test_several_ranges()
   local dir <close> = tree()
-  local server <close>, _, url = serve(function() return http.file(dir.www .. "/a.txt") end)
+  local _ <close>, _, url = serve(function() return http.file(dir.www .. "/a.txt") end)
   local res = assert(http.get(url, { headers = { Range = "bytes=0-1,-2" } }))
   local boundary = res.headers["content-type"]:match "^multipart/byteranges; boundary=(.+)$"
   lu.assertEquals(res.status, 206)
@@ -93,7 +93,7 @@ end
 
 function TestFile:test_conditions()
   local dir <close> = tree()
-  local server <close>, _, url = serve(function() return http.file(dir.www .. "/a.txt") end)
+  local _ <close>, _, url = serve(function() return http.file(dir.www .. "/a.txt") end)
   local first = assert(http.get(url)).headers
   local etag, date = first.etag, first["last-modified"]
   local old, new = "Sun, 06 Nov 1994 08:49:37 GMT", mime.format_date(mime.parse_date(date) + 100)

@@ -9,6 +9,7 @@ local origin = require "spec.http.origin"
 local process = require "spec.support.process"
 
 local GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+local CHUNKED = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 local LAST = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 local function serve(handler, options)
@@ -149,7 +150,7 @@ end
 
 function TestBody:test_chunked_and_pipelined()
   local server <close> = serve(function(req) return req:read_all() end, { stream = true })
-  local got = origin.talk(server.port, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n" .. LAST)
+  local got = origin.talk(server.port, CHUNKED .. "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n" .. LAST)
   lu.assertStrContains(got, "\r\n\r\nabcdeHTTP/1.1 200")
 end
 
@@ -166,7 +167,7 @@ function TestBody:test_limit()
     code = err and err.code
     return 413
   end, { stream = true, max_body = 4 })
-  lu.assertStrContains(origin.talk(server.port, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n"), "413")
+  lu.assertStrContains(origin.talk(server.port, CHUNKED .. "5\r\nabcde\r\n0\r\n\r\n"), "413")
   lu.assertEquals(code, "EBODY")
 end
 
@@ -206,7 +207,8 @@ end
 function TestBody:test_one_byte_at_a_time()
   local server <close> = serve(function(req) return req:read_all() end, { stream = true })
   local stream <close> = connect(server)
-  for byte in ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\nab\r\n1;x=y\r\nc\r\n0\r\nT: 1\r\n\r\n"):gmatch "." do
+  local head = CHUNKED:gsub("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
+  for byte in (head .. "2\r\nab\r\n1;x=y\r\nc\r\n0\r\nT: 1\r\n\r\n"):gmatch "." do
     stream:write(byte)
     eddy.sleep(0)
   end
@@ -305,7 +307,7 @@ end
 function TestOther:test_unix_socket()
   local path = os.tmpname()
   os.remove(path)
-  local server <close> = serve(function() return "u" end, { path = path })
+  local _ <close> = serve(function() return "u" end, { path = path })
   local stream <close> = assert(net.connect { path = path })
   stream:write(LAST)
   lu.assertStrContains(stream:read_all(), "\r\n\r\nu")

@@ -95,7 +95,7 @@ end
 function TestSlow:test_handler()
   local ended
   local server <close> = assert(http.serve { handler = function()
-    local ok <close> = setmetatable({}, { __close = function() ended = true end })
+    local _ <close> = setmetatable({}, { __close = function() ended = true end })
     eddy.sleep(1000)
   end })
   local stream <close> = connect(server)

@@ -70,11 +70,9 @@ end
 ---@return any value
 ---@return eddy.Error? err           code `EJSON`
 function Request:json()
-  local text, err = self.body, nil
-  if not text then
-    text, err = self:read_all()
-    if not text then return nil, err end
-  end
+  local text, err = self.body
+  if not text then text, err = self:read_all() end
+  if not text then return nil, err end
   local value, problem, ok = codec.decode(text)
   if ok then return value end
   return nil, core.error { kind = "protocol", code = "EJSON", op = "request", target = self.target, message = problem }
