@@ -91,7 +91,16 @@ int ed_http_conn_send (ed_http_conn *conn, uv_buf_t *piece, unsigned n, bool is_
 
 /* ---- The end ---- */
 
+static void wake_piece (ed_http_conn *conn, int status) {
+  ed_op *op = conn->piece;
+  if (op == NULL) return;
+  conn->piece = NULL;
+  conn->waited += now_of(conn) - conn->asked;
+  ed_op_complete(op, status);
+}
+
 static void let_task_go (ed_http_conn *conn) {
+  wake_piece(conn, UV_ECANCELED); /* while its operation can still be told */
   if (conn->box != NULL) conn->box->conn = NULL;
   conn->box = NULL;
   if (conn->task == NULL) return;
@@ -102,19 +111,10 @@ static void let_task_go (ed_http_conn *conn) {
 
 void ed_http_conn_detach (ed_http_conn *conn) { let_task_go(conn); }
 
-static void wake_piece (ed_http_conn *conn, int status) {
-  ed_op *op = conn->piece;
-  if (op == NULL) return;
-  conn->piece = NULL;
-  conn->waited += now_of(conn) - conn->asked;
-  ed_op_complete(op, status);
-}
-
 /* The struct without its stream. */
 static void free_conn (ed_http_conn *conn) {
   ed_http_server *server = conn->server;
   ed_mem *mem = &server->loop->mem;
-  wake_piece(conn, UV_ECANCELED);
   let_task_go(conn);
   if (conn->sending != NULL) conn->sending->conn = NULL;
   ed_list_remove(&conn->link);

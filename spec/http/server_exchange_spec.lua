@@ -369,7 +369,7 @@ end
 
 function TestLoad:test_idle_connections_are_small()
   local server <close> = serve(function() return "x" end)
-  local streams = {}
+  local streams, before = {}, eddy.stats().bytes
   for i = 1, 100 do streams[i] = connect(server) end
   eventually(function() return server:stats().connections == 100 end)
   for _, stream in ipairs(streams) do
@@ -378,8 +378,8 @@ function TestLoad:test_idle_connections_are_small()
   end
   collectgarbage()
   collectgarbage()
-  -- Both ends are in this process.
-  lu.assertTrue(eddy.stats().bytes / 100 < 2 * 2048, eddy.stats().bytes / 100 .. " bytes each")
+  local each = (eddy.stats().bytes - before) / 100
+  lu.assertTrue(each < 4096, each .. " bytes for both ends")   -- of ours; the kernel's buffers are its own
   for _, stream in ipairs(streams) do stream:close() end
 end
 

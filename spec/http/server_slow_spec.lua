@@ -107,6 +107,20 @@ function TestSlow:test_handler()
   lu.assertEquals(server:stats().timed_out, 1)
 end
 
+--- The limit strikes while the handler waits for more of the body: that wait ends with it.
+function TestSlow:test_handler_that_reads()
+  local server <close> = assert(http.serve { stream = true, timeout = 2, handler = function(req)
+    eddy.sleep(2.5)
+    req:read_all()
+  end })
+  local stream <close> = connect(server)
+  stream:write "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n"
+  lu.assertStrContains(stream:read_until "\r\n\r\n", "HTTP/1.1 504")
+  stream:write "abc"
+  rest(stream)
+  lu.assertEquals(server:stats().busy, 0)
+end
+
 function TestSlow:test_an_answer_that_has_begun_has_time()
   local server <close> = assert(http.serve { handler = function(req)
     local res <close> = req:respond()
