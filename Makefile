@@ -88,10 +88,16 @@ WARN    := -Wall -Wextra -Wshadow -Wpointer-arith -Wcast-align -Wwrite-strings -
 LUA_CFLAGS := $(if $(strip $(LUA_INCDIR)),-I$(LUA_INCDIR),$(if $(LUA_PC),$(shell $(PKGC) --cflags $(LUA_PC))))
 LUA_LIBS ?= $(if $(LUA_PC),$(shell $(PKGC) --libs $(LUA_PC) 2>/dev/null)) -lm
 LUA_LIBS := $(LUA_LIBS)
-LIBS    := $(shell $(PKGC) --libs libuv openssl zlib)
+# Taken when they are there: body codings (brotli, zstd) and the list of public suffixes (libpsl).
+EXTRA   := $(foreach p,libbrotlidec libzstd libpsl,$(shell $(PKGC) --exists $(p) 2>/dev/null && echo $(p)))
+EXTRA   := $(EXTRA)
+EXTRA_D := $(if $(filter libbrotlidec,$(EXTRA)),-DED_HAVE_BROTLI) $(if $(filter libzstd,$(EXTRA)),-DED_HAVE_ZSTD) \
+	$(if $(filter libpsl,$(EXTRA)),-DED_HAVE_PSL)
+SYSTEM  := libuv openssl zlib $(EXTRA)
+LIBS    := $(shell $(PKGC) --libs $(SYSTEM))
 # gnu11, not c11: uv.h wants the POSIX types that a strict mode hides.
 COMMON  := -std=gnu11 -fPIC -fvisibility=hidden -pthread $(WARN) -Icsrc $(CPPFLAGS) \
-	$(LUA_CFLAGS) $(shell $(PKGC) --cflags libuv openssl zlib)
+	$(EXTRA_D) $(LUA_CFLAGS) $(shell $(PKGC) --cflags $(SYSTEM))
 HARDEN  := -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 TSAN    := -fsanitize=thread -fno-omit-frame-pointer
@@ -345,7 +351,7 @@ PUT     := sh -c 'mkdir -p "$$(dirname "$$3")" && cp "$$2" "$$3" && chmod "$$1" 
 $(B)/eddy.pc: $(B)/flags.txt Makefile $(wildcard csrc/eddy.h) FORCE
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' 'Name: eddy' \
 		'Description: Async scripting on Lua coroutines' 'Version: $(VERSION)' \
-		'Requires: $(LUA_PC) libuv openssl zlib' 'Libs: -L$${libdir} -leddy' 'Cflags: -I$${includedir}' > $@
+		'Requires: $(LUA_PC) $(SYSTEM)' 'Libs: -L$${libdir} -leddy' 'Cflags: -I$${includedir}' > $@
 
 .PHONY: install uninstall rock rock-install
 install: all $(B)/eddy.pc ## install below PREFIX=/usr/local, for packagers below DESTDIR

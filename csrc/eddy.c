@@ -7,6 +7,7 @@
 
 #include <unistd.h>
 
+#include "bind/coding_lua.h"
 #include "bind/url_lua.h"
 #include "core/atomic.h"
 #include "core/block.h"
@@ -161,6 +162,8 @@ static void open_io (lua_State *L, int box) {
   }
   ed_open_url(L, box);
   lua_setfield(L, -2, "url");
+  ed_open_coding(L, box);
+  lua_setfield(L, -2, "coding");
 }
 
 int luaopen_eddy_core (lua_State *L) {

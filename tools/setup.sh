@@ -59,8 +59,8 @@ missing_bench() {
 
 packages_apt() {
   case $1 in
-    build) say gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libuv1-dev libssl-dev zlib1g-dev ;;
-    test) say lua-unit luarocks openssl ;;
+    build) say gcc libc6-dev make pkg-config lua5.4 liblua5.4-dev libuv1-dev libssl-dev zlib1g-dev libbrotli-dev libzstd-dev libpsl-dev ;;
+    test) say lua-unit luarocks openssl lua-cjson lua-dkjson ;;
     check) say lua-check clang-format luarocks ;;
     fuzz) say clang ;;
     bench) say lua-luv lua-cqueues wrk ;;
@@ -69,7 +69,7 @@ packages_apt() {
 
 packages_dnf() {
   case $1 in
-    build) say gcc make pkgconf-pkg-config lua lua-devel libuv-devel openssl-devel zlib-devel ;;
+    build) say gcc make pkgconf-pkg-config lua lua-devel libuv-devel openssl-devel zlib-devel brotli-devel libzstd-devel libpsl-devel ;;
     test) say luarocks openssl ;;
     check) say clang-tools-extra luarocks ;;
     fuzz) say clang compiler-rt ;;
@@ -79,7 +79,7 @@ packages_dnf() {
 
 packages_apk() {
   case $1 in
-    build) say build-base pkgconf lua5.4 lua5.4-dev libuv-dev openssl-dev zlib-dev ;;
+    build) say build-base pkgconf lua5.4 lua5.4-dev libuv-dev openssl-dev zlib-dev brotli-dev zstd-dev libpsl-dev ;;
     test) say luarocks5.4 openssl ;;
     check) say clang-extra-tools luarocks5.4 ;;
     fuzz) say clang compiler-rt ;;
@@ -89,7 +89,7 @@ packages_apk() {
 
 packages_pacman() {
   case $1 in
-    build) say base-devel lua54 libuv openssl zlib ;;
+    build) say base-devel lua54 libuv openssl zlib brotli zstd libpsl ;;
     test) say lua54-luarocks openssl ;;
     check) say clang luacheck lua54-luarocks ;;
     fuzz) say clang compiler-rt ;;
@@ -99,7 +99,7 @@ packages_pacman() {
 
 packages_brew() {
   case $1 in
-    build) say pkgconf lua@5.4 libuv openssl@3 zlib ;;
+    build) say pkgconf lua@5.4 libuv openssl@3 zlib brotli zstd libpsl ;;
     test) say luarocks ;;
     check) say clang-format luacheck luarocks ;;
     fuzz) say llvm ;;
