@@ -26,6 +26,8 @@ enum {
   SCHEME = 5
 };
 
+static const char progress_name[] = "eddy.net.progress";
+
 typedef struct connecting connecting;
 
 typedef struct attempt {
@@ -56,7 +58,8 @@ struct connecting {
   unsigned count, next; /* addresses: known, begun */
   unsigned nfailed;
   int port;
-  bool is_unix; /* one path, no addresses */
+  uint64_t *resolved; /* memory of the waiter: when addresses were known; or NULL */
+  bool is_unix;       /* one path, no addresses */
   bool is_over;
   char target[MAX_TARGET];
   struct sockaddr_storage address[MAX_ADDRESSES];
@@ -261,6 +264,7 @@ static void on_resolved (ed_resolving *who, int status, const struct addrinfo *f
   if (status == 0) interleave(c, found);
   if (c->count == 0 && is_localhost(c)) use_loopback(c);
   if (c->count > 0) {
+    if (c->resolved != NULL) *c->resolved = ed_loop_now(c->op.loop);
     start_next(c);
     return;
   }
@@ -346,12 +350,36 @@ static connecting *new_connecting (lua_State *L) {
 }
 
 /*
-** net.connect(host, port) --> Stream | nil, err
+** net.progress() --> Progress: what net.connect tells while it runs
+*/
+int ed_l_progress (lua_State *L) {
+  uint64_t *resolved = lua_newuserdatauv(L, sizeof *resolved, 0);
+  *resolved = 0;
+  if (luaL_newmetatable(L, progress_name)) {
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_setmetatable(L, -2);
+  return 1;
+}
+
+/* net.resolved(progress) --> time | nil: when the addresses were known, as eddy.now. */
+int ed_l_resolved (lua_State *L) {
+  const uint64_t *resolved = luaL_checkudata(L, 1, progress_name);
+  if (*resolved == 0) return 0;
+  lua_pushnumber(L, (lua_Number)*resolved / 1e9);
+  return 1;
+}
+
+/*
+** net.connect(host, port [, progress]) --> Stream | nil, err
 ** Awaits lookup and connection. Cancelling closes whatever was begun.
 */
 int ed_l_connect (lua_State *L) {
   const char *host = luaL_checkstring(L, 1);
   lua_Integer port = luaL_checkinteger(L, 2);
+  uint64_t *resolved = lua_isnoneornil(L, 3) ? NULL
+                                             : luaL_checkudata(L, 3, progress_name);
   connecting *c;
   int status = 0;
   luaL_argcheck(L, port > 0 && port < 65536, 2, "not a port");
@@ -359,10 +387,12 @@ int ed_l_connect (lua_State *L) {
     L, strlen(host) == lua_rawlen(L, 1) && *host != '\0', 1, "not a host name");
   c = new_connecting(L);
   c->port = (int)port;
+  c->resolved = resolved;
   snprintf(
     c->target, sizeof c->target, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, c->port);
   if (ed_addr_parse(host, c->port, &c->address[0])) {
     c->count = 1;
+    if (resolved != NULL) *resolved = ed_loop_now(c->op.loop);
     start_next(c);
   } else {
     c->op.type = &resolve_type;

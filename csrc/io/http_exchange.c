@@ -101,22 +101,34 @@ static void push_seconds (lua_State *L, uint64_t ns) {
   lua_pushnumber(L, (lua_Number)ns / 1e9);
 }
 
+/* Trailers as they came are fields without a first line: http.fields wants one. */
+static void push_trailers (lua_State *L, const char *bytes, size_t len) {
+  lua_pushliteral(L, "\r\n");
+  lua_pushlstring(L, bytes, len);
+  lua_pushliteral(L, "\r\n");
+  lua_concat(L, 3);
+}
+
 static int finish_exchange (lua_State *L, ed_op *op) {
   exchange *x = (exchange *)op;
   ed_http_message *m = x->message;
   ed_stream *stream = x->stream;
   const char *bytes = ed_buf_bytes(&stream->in);
+  bool has_trailers;
   if (m->refused != 0 || m->failed != 0) return push_failed_exchange(L, x);
   lua_pushinteger(L, m->status);
   lua_pushlstring(L, bytes, m->head_len);
   if (m->head_only) lua_pushnil(L);
   else lua_pushlstring(L, bytes + m->head_len, m->body_len);
+  has_trailers = m->trailers_len > 0;
+  if (has_trailers) push_trailers(L, bytes + m->head_len + m->body_len, m->trailers_len);
   ed_http_take_whole(m, stream);
   if (stream->writer != NULL || x->sent < 0) m->keep_alive = false;
   lua_pushboolean(L, m->phase == ED_HTTP_DONE && m->keep_alive);
   push_seconds(L, m->first);
   push_seconds(L, ed_loop_now(op->loop));
-  return 6;
+  if (has_trailers) lua_rotate(L, -4, -1); /* behind the other three */
+  return 6 + has_trailers;
 }
 
 static const ed_optype exchange_type = {
@@ -141,9 +153,9 @@ static ed_http1_asked asked_by (const char *method) {
 }
 
 /*
-** http.exchange(stream, message, head [, body [, max_body [, head_only]]])
-**   --> status, head, body, keep_alive, first_byte, now | nil, err, nothing_came
-** Send a request and get its answer. 'body' of the answer is nil with 'head_only': read on with
+** http.exchange(stream, message, head [, body [, max_body [, head_only [, is_sent]]]])
+**   --> status, head, body, keep_alive, first_byte, now, trailers | nil, err, nothing_came
+** 'is_sent': somebody else writes the request. 'trailers' is nil, or text for http.fields. Send a request and get its answer. 'body' of the answer is nil with 'head_only': read on with
 ** http.read_body. 'keep_alive': the connection may carry another exchange. Times are those of
 ** eddy.now.
 ** Awaits. Cancelling closes the stream.
@@ -157,12 +169,12 @@ static int l_exchange (lua_State *L) {
   exchange *x;
   int sent;
   luaL_optstring(L, 4, NULL);
-  lua_settop(L, 6);
+  lua_settop(L, 7);
   task = ed_checkpoint(L);
   m->asked = (uint8_t)asked_by(head);
   ed_http_start(m, task->loop, false, max_body);
   m->head_only = lua_toboolean(L, 6);
-  sent = send_request(L, task, stream);
+  sent = lua_toboolean(L, 7) ? 0 : send_request(L, task, stream);
   if (sent == UV_EBUSY || ed_stream_is_closed(stream))
     return ed_stream_push_error(L, stream, sent < 0 ? sent : UV_ECANCELED, "write");
   x = ed_op_new_for(L, task, &exchange_type, sizeof *x);
@@ -180,7 +192,11 @@ static int finish_piece (lua_State *L, ed_op *op) {
   if (m->refused != 0 || m->failed != 0) return ed_http_push_error(L, m, x->stream);
   if (n == 0) {
     lua_pushnil(L);
-    return 1;
+    if (m->trailers_len == 0) return 1;
+    lua_pushnil(L);
+    push_trailers(L, ed_buf_bytes(&x->stream->in), m->trailers_len);
+    ed_http_take_trailers(m, x->stream);
+    return 3;
   }
   lua_pushlstring(L, ed_buf_bytes(&x->stream->in), n);
   ed_http_take(m, x->stream, n);
@@ -196,7 +212,7 @@ static const ed_optype piece_type = {
 };
 
 /*
-** http.read_body(stream, message [, n]) --> bytes | nil | nil, err
+** http.read_body(stream, message [, n]) --> bytes | nil, nil, trailers | nil, err
 ** The next piece of a body that is read in pieces: 1 to 'n' bytes; nil at its end.
 ** Awaits. Cancelling closes the stream.
 */
@@ -275,6 +291,22 @@ static int l_message_is_overdue (lua_State *L) {
   return 1;
 }
 
+/*
+** message:quiet(stream) --> seconds
+** For how long has the peer neither sent anything nor taken anything of what we send?
+*/
+static int l_message_quiet (lua_State *L) {
+  ed_http_message *m = ed_http_check(L, 1);
+  ed_stream *stream = ed_stream_check(L, 2);
+  ed_loop *loop = ed_loop_of(L);
+  uint64_t now = ed_loop_now(loop);
+  size_t unsent = ed_stream_unsent(stream);
+  if (unsent != m->unsent) m->heard = now;
+  m->unsent = unsent;
+  push_seconds(L, now > m->heard ? now - m->heard : 0);
+  return 1;
+}
+
 /* ---- Heads ---- */
 
 /* Push the text in lower case. */
@@ -340,6 +372,7 @@ static const luaL_Reg methods[] = {
   {"is_reusable", l_message_is_reusable},
   {"has_begun", l_message_has_begun},
   {"is_overdue", l_message_is_overdue},
+  {"quiet", l_message_quiet},
   {NULL, NULL},
 };
 

@@ -22,7 +22,7 @@ void ed_http_start (
   m->asked = asked;
   m->is_request = is_request;
   m->max_body = max_body;
-  m->started = loop->now;
+  m->started = m->heard = loop->now;
   m->phase = ED_HTTP_HEAD;
 }
 
@@ -136,7 +136,7 @@ static bool read_head (ed_http_message *m, ed_stream *stream) {
 */
 static bool decode (ed_http_message *m, ed_stream *stream) {
   char *base = ed_buf_bytes(&stream->in);
-  size_t to = m->head_len + m->body_len;
+  size_t to = m->head_len + m->body_len + m->trailers_len;
   size_t at = to;
   size_t size = stream->in.size;
   ed_chunk_event event = ED_CHUNK_MORE;
@@ -147,11 +147,12 @@ static bool decode (ed_http_message *m, ed_stream *stream) {
     event = ed_chunked_feed(&m->chunked, base + at, size - at, &used, &data, &n);
     if (event == ED_CHUNK_ERROR) return refuse(m, m->chunked.error);
     at += used;
-    if (event != ED_CHUNK_DATA) continue;
-    if (n > m->max_body - m->body_len) return refuse(m, ED_HTTP_EBODY);
+    if (event != ED_CHUNK_DATA && event != ED_CHUNK_TRAILER) continue;
     memmove(base + to, data, n);
     to += n;
-    m->body_len += n;
+    if (event == ED_CHUNK_TRAILER) m->trailers_len += n;
+    else if (n > m->max_body - m->body_len) return refuse(m, ED_HTTP_EBODY);
+    else m->body_len += n;
   }
   memmove(base + to, base + at, size - at);
   stream->in.size -= at - to;
@@ -180,7 +181,13 @@ static bool read_body (ed_http_message *m, ed_stream *stream) {
   }
 }
 
+/* Bytes have come: a sign of life. */
+static void hear (ed_http_message *m, const ed_stream *stream) {
+  m->heard = ed_loop_now(stream->handle.loop);
+}
+
 bool ed_http_read_on (ed_http_message *m, ed_stream *stream) {
+  hear(m, stream);
   if (read_head(m, stream)) {
     if (m->refused != 0) return true;
     if (m->head_only) return has_body(m) || finish(m);
@@ -191,8 +198,8 @@ bool ed_http_read_on (ed_http_message *m, ed_stream *stream) {
 }
 
 void ed_http_take_whole (ed_http_message *m, ed_stream *stream) {
-  ed_stream_consume(stream, m->head_len + m->body_len);
-  m->head_len = m->body_len = 0;
+  ed_stream_consume(stream, m->head_len + m->body_len + m->trailers_len);
+  m->head_len = m->body_len = m->trailers_len = 0;
   if (m->phase == ED_HTTP_DONE && (stream->in.size > 0 || stream->ended != 0)
     && !m->is_request)
     m->keep_alive = false;
@@ -200,18 +207,33 @@ void ed_http_take_whole (ed_http_message *m, ed_stream *stream) {
 
 /* ---- Body, in pieces ---- */
 
+/*
+** Take 'n' bytes out of the buffer behind the first 'at' ones. Only trailers stand before them,
+** so little is moved.
+*/
+static void cut (ed_stream *stream, size_t at, size_t n) {
+  char *base = ed_buf_bytes(&stream->in);
+  if (at == 0) ed_buf_consume(&stream->in, &stream->handle.loop->mem, n);
+  else {
+    memmove(base + at, base + at + n, stream->in.size - at - n);
+    stream->in.size -= n;
+  }
+}
+
 /* Drop the coding in front of the next data. True: data, the end, or a refusal. */
 static bool decode_piece (ed_http_message *m, ed_stream *stream) {
-  ed_mem *mem = &stream->handle.loop->mem;
-  while (stream->in.size > 0) {
+  while (stream->in.size > m->trailers_len) {
     const char *data;
     size_t used;
     size_t n;
-    ed_chunk_event event = ed_chunked_feed(
-      &m->chunked, ed_buf_bytes(&stream->in), stream->in.size, &used, &data, &n);
+    size_t at = m->trailers_len;
+    ed_chunk_event event = ed_chunked_feed(&m->chunked, ed_buf_bytes(&stream->in) + at,
+      stream->in.size - at, &used, &data, &n);
     if (event == ED_CHUNK_ERROR) return refuse(m, m->chunked.error);
+    if (event != ED_CHUNK_DATA && event != ED_CHUNK_TRAILER) n = 0;
+    cut(stream, at, used - n); /* what stands before the data */
     if (event == ED_CHUNK_DATA) m->ready = n;
-    ed_buf_consume(&stream->in, mem, used - m->ready);
+    if (event == ED_CHUNK_TRAILER) m->trailers_len += n;
     if (event == ED_CHUNK_END) return finish(m);
     if (m->ready > 0) return true;
   }
@@ -233,6 +255,7 @@ static bool find_piece (ed_http_message *m, ed_stream *stream) {
 bool ed_http_read_piece (ed_http_message *m, ed_stream *stream) {
   if (m->ready > 0 || m->phase == ED_HTTP_DONE || m->refused != 0 || m->failed != 0)
     return true;
+  hear(m, stream);
   if (!find_piece(m, stream)) return stream->ended != 0 && fail(m, stream->ended);
   if (m->refused == 0 && m->ready > m->max_body - m->body_len)
     return refuse(m, ED_HTTP_EBODY);
@@ -246,6 +269,11 @@ void ed_http_take (ed_http_message *m, ed_stream *stream, size_t n) {
   if (m->framing != ED_HTTP1_LENGTH) return;
   m->length -= n;
   if (m->length == 0) finish(m);
+}
+
+void ed_http_take_trailers (ed_http_message *m, ed_stream *stream) {
+  ed_stream_consume(stream, m->trailers_len);
+  m->trailers_len = 0;
 }
 
 /* ---- Errors ---- */

@@ -5,8 +5,9 @@
 ** read callback, and touches no Lua.
 **
 ** A whole message is assembled at the front of the stream's buffer: the head as it came, then
-** the body, from which the chunked coding is taken out in place. So a body is copied once, into
-** its Lua string. A message that is read in pieces leaves only its undelivered bytes there.
+** the body, from which the chunked coding is taken out in place, then the trailers. So a body is
+** copied once, into its Lua string. A message that is read in pieces leaves only its undelivered
+** bytes there, and its trailers.
 **
 ** Invariant: a message that ended any other way than whole never says 'keep_alive'.
 */
@@ -42,14 +43,18 @@ typedef struct ed_http_message {
   uint64_t began;   /* ns: first byte of the head, 0 before */
   uint64_t first;   /* ns: the head was whole */
   uint64_t started; /* ns */
+  uint64_t heard;   /* ns: the last sign of life of the peer */
+  size_t unsent;    /* bytes of our own writes at that time */
   size_t head_len;  /* at the front of the stream's buffer; 0: not whole, or taken */
   size_t body_len;  /* behind it, decoded; in pieces: delivered so far */
-  size_t ready;     /* in pieces: bytes of the body at the front of the stream's buffer */
-  ed_span method;   /* request */
-  ed_span target;   /* request */
-  int refused;      /* ED_HTTP1_E... or one of the above; 0 */
-  int failed;       /* UV_E code of the stream; 0 */
-  uint16_t status;  /* response */
+  size_t
+    trailers_len;  /* behind the body; in pieces: at the front of the stream's buffer */
+  size_t ready;    /* in pieces: bytes of the body at the front of the stream's buffer */
+  ed_span method;  /* request */
+  ed_span target;  /* request */
+  int refused;     /* ED_HTTP1_E... or one of the above; 0 */
+  int failed;      /* UV_E code of the stream; 0 */
+  uint16_t status; /* response */
   uint8_t minor;
   uint8_t form;     /* request: ed_http1_form */
   uint8_t framing;  /* ed_http1_framing */
@@ -84,6 +89,9 @@ void ed_http_take (ed_http_message *message, ed_stream *stream, size_t n);
 
 /* Take a message off the stream that ed_http_read_on has assembled (or its head). */
 void ed_http_take_whole (ed_http_message *message, ed_stream *stream);
+
+/* Take the trailers of a message that was read in pieces. */
+void ed_http_take_trailers (ed_http_message *message, ed_stream *stream);
 
 /* Push nil and the error of a message that was refused or failed; returns 2. */
 int ed_http_push_error (lua_State *L, const ed_http_message *message, ed_stream *stream);

@@ -21,6 +21,8 @@ static const luaL_Reg functions[] = {
   {"connect_unix", ed_l_connect_unix},
   {"listen", ed_l_listen},
   {"listen_unix", ed_l_listen_unix},
+  {"progress", ed_l_progress},
+  {"resolved", ed_l_resolved},
   {"spare", l_spare},
   {NULL, NULL},
 };

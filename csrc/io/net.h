@@ -12,6 +12,8 @@ enum { ED_UNIX_MAX = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 };
 
 int ed_l_connect (lua_State *L);
 int ed_l_connect_unix (lua_State *L);
+int ed_l_progress (lua_State *L);
+int ed_l_resolved (lua_State *L);
 int ed_l_listen (lua_State *L);
 int ed_l_listen_unix (lua_State *L);
 

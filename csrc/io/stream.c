@@ -191,6 +191,11 @@ bool ed_stream_is_idle (ed_stream *stream) {
   return stream->reader == NULL && stream->taker == NULL && stream->writer == NULL;
 }
 
+size_t ed_stream_unsent (const ed_stream *stream) {
+  if (ed_stream_is_closed(stream)) return 0;
+  return uv_stream_get_write_queue_size(&stream->handle.uv.stream);
+}
+
 int ed_stream_start_read (ed_stream *stream, ed_op *op, ed_want want, size_t high) {
   int status;
   if (ed_stream_is_closed(stream)) return UV_ECANCELED;

@@ -84,6 +84,9 @@ void ed_stream_resume (ed_stream *stream);
 /* Open, nothing buffered, not ended, nobody reads or writes: fit for another exchange. */
 bool ed_stream_is_idle (ed_stream *stream);
 
+/* Bytes that were written but are not with the kernel yet. */
+size_t ed_stream_unsent (const ed_stream *stream);
+
 /* The verdict of a read that is given up: bytes stay buffered. Always ED_STOPPED. */
 ed_verdict ed_stream_stop_read (ed_stream *stream, ed_op *op);
 

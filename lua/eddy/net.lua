@@ -54,7 +54,8 @@ local function from_text(text)
   return host, tonumber(port), nil
 end
 
-local FIELDS = { host = "string", port = "integer", path = "string", backlog = "integer" }
+local FIELDS = { host = "string", port = "integer", path = "string", backlog = "integer",
+  progress = "userdata" }   -- of core.net.progress: told when the addresses are known
 local TLS_TYPES = { boolean = true, table = true, userdata = true }
 
 local function check_field(name, value)
@@ -94,14 +95,14 @@ local function is_port(port, lowest) return port and port >= lowest and port <= 
 -- The name that an origin has in reports.
 local function origin(host, port, path) return path and "unix:" .. path or host .. ":" .. port end
 
-local function open(host, port, path, options)
+local function open(host, port, path, options, progress)
   local starter, err
   if options then
     starter, err = tls.starter(options, host, origin(host, port, path))
     if not starter then return nil, err end
   end
   local stream
-  if path then stream, err = native.connect_unix(path) else stream, err = native.connect(host, port) end
+  if path then stream, err = native.connect_unix(path) else stream, err = native.connect(host, port, progress) end
   if not stream or not starter then return stream, err end
   return starter(stream)
 end
@@ -114,7 +115,7 @@ local function connect(target, options)
   if not host or host == "" then error("target without a host", 3) end
   if not is_port(port, 1) then error("not a port: " .. tostring(port), 3) end
   if host:find("\0", 1, true) then error("not a host name: it contains a zero byte", 3) end
-  return open(host, port, nil, options)
+  return open(host, port, nil, options, type(target) == "table" and target.progress or nil)
 end
 
 --- Open a connection. The name is looked up off the loop; its addresses are raced, the first
