@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bind/coding_lua.h"
+#include "bind/psl_lua.h"
 #include "bind/url_lua.h"
 #include "core/atomic.h"
 #include "core/block.h"
@@ -164,6 +165,8 @@ static void open_io (lua_State *L, int box) {
   lua_setfield(L, -2, "url");
   ed_open_coding(L, box);
   lua_setfield(L, -2, "coding");
+  ed_open_psl(L);
+  lua_setfield(L, -2, "is_public_suffix");
 }
 
 int luaopen_eddy_core (lua_State *L) {

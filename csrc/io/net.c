@@ -16,7 +16,19 @@ static int l_spare (lua_State *L) {
   return 0;
 }
 
+/* net.random(n) --> n bytes from the system's source of randomness, at most 64. Does not wait. */
+static int l_random (lua_State *L) {
+  char bytes[64];
+  lua_Integer n = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, n > 0 && n <= (lua_Integer)sizeof bytes, 1, "1 to 64");
+  if (uv_random(NULL, NULL, bytes, (size_t)n, 0, NULL) != 0)
+    return luaL_error(L, "the system has no randomness to give");
+  lua_pushlstring(L, bytes, (size_t)n);
+  return 1;
+}
+
 static const luaL_Reg functions[] = {
+  {"random", l_random},
   {"connect", ed_l_connect},
   {"connect_unix", ed_l_connect_unix},
   {"listen", ed_l_listen},

@@ -117,7 +117,7 @@ function TestRequest:test_what_is_sent()
     heads[#heads + 1] = origin.read_head(stream)
     stream:write(origin.answer "")
   end)
-  assert(http.get(server.url .. "a%20b?x=ü#part", { headers = { ["X-A"] = { 1, "two" }, Accept = false } }))
+  assert(http.get(server.url .. "a%20b?x=ü#part", { headers = { ["X-A"] = { 1, "two" }, Accept = false }, decode = false }))
   lu.assertEquals(heads[1], ("GET /a%%20b?x=%%C3%%BC HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUser-Agent: eddy/%s\r\n"
     .. "X-A: 1\r\nX-A: two\r\n\r\n"):format(server.port, eddy.version))
 end

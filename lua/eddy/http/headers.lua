@@ -48,11 +48,21 @@ end
 -- The object is the list {name1, value1, name2, ...} itself.
 local headers_meta = { __name = "eddy.http.Headers", __index = first_value, __pairs = iterate }
 
+-- What describes a coded body, and not the one that was made of it.
+local OF_CODING = { ["content-encoding"] = true, ["content-length"] = true }
+
 --- The fields of a raw head.
 ---@param head string
+---@param is_decoded boolean?        leave out what is not true of the body any more
 ---@return eddy.http.Headers
-function headers.parse(head)
-  return setmetatable(fields(head), headers_meta)
+function headers.parse(head, is_decoded)
+  local list = fields(head)
+  if not is_decoded then return setmetatable(list, headers_meta) end
+  local kept = {}
+  for i = 1, #list, 2 do
+    if not OF_CODING[list[i]] then kept[#kept + 1], kept[#kept + 2] = list[i], list[i + 1] end
+  end
+  return setmetatable(kept, headers_meta)
 end
 
 -- ---- To be sent --------------------------------------------------------------------------------

@@ -9,8 +9,8 @@
 -- Errors: the network's failures are `nil, err`; statuses are data; wrong types and unknown
 -- options raise.
 local client = require "eddy.http.client"
+local cookies = require "eddy.http.cookies"
 local file = require "eddy.http.file"
-local misuse = require "eddy.http.misuse"
 local server = require "eddy.http.server"
 
 local http = {}
@@ -88,8 +88,23 @@ http.file = file.file
 --- A handler for a tree of files.
 http.files = file.files
 
-for _, name in ipairs { "events", "download", "cookies" } do
-  http[name] = function() misuse.not_yet("http." .. name) end
-end
+--- Server-sent events over the default client: `for event in http.events(url) do`.
+---@async
+---@param url string
+---@param options eddy.http.EventOptions?
+---@return fun(): eddy.http.Event?
+function http.events(url, options) return default:events(url, options) end
+
+--- Load a file over the default client.
+---@async
+---@param url string
+---@param path string
+---@param options eddy.http.DownloadOptions?
+---@return eddy.http.Response? response  without body
+---@return eddy.Error? err
+function http.download(url, path, options) return default:download(url, path, options) end
+
+--- A jar for the option `cookies`.
+http.cookies = cookies.jar
 
 return http

@@ -3,9 +3,14 @@
 -- checks happen here, before anything waits. A plan is never changed, so that a client can keep the
 -- plans of plain GETs.
 local core = require "eddy.core"
-local codec = require "eddy.http.codec"
+local auth = require "eddy.http.auth"
+local body = require "eddy.http.body"
+local cookies = require "eddy.http.cookies"
+local forms = require "eddy.http.forms"
 local headers = require "eddy.http.headers"
 local misuse = require "eddy.http.misuse"
+local options_of = require "eddy.http.options"
+local proxy = require "eddy.http.proxy"
 
 local url = core.url
 local is_token = core.http.is_token
@@ -16,107 +21,22 @@ local USER_AGENT = "eddy/" .. tostring(core.version or 0)
 local IDEMPOTENT = { GET = true, HEAD = true, OPTIONS = true, PUT = true, DELETE = true, TRACE = true }
 local HAS_BODY = { POST = true, PUT = true, PATCH = true }
 
-local DEFAULT_HEADERS = { ["user-agent"] = { "User-Agent", USER_AGENT }, accept = { "Accept", "*/*" } }
-request.DEFAULT_HEADERS = DEFAULT_HEADERS
-
--- ---- Options -----------------------------------------------------------------------------------
-
-local function check_redirects(name, value)
-  if type(value) == "table" then value = value.max or 10 end
-  misuse.check_number(name, value)
-end
-
-local function check_body(name, value)
-  if type(value) == "function" or type(value) == "table" or type(value) == "userdata" then
-    misuse.not_yet "an iterator as option 'body'"
-  end
-  misuse.check_type(name, value, "string")
-end
-
-local function typed(expected)
-  return function(name, value) misuse.check_type(name, value, expected) end
-end
-
--- What each option must be. Shared by requests and clients, as far as it is in both lists.
-local CHECKS = {
-  headers = typed "table", query = typed "table", form = typed "table", stream = typed "boolean",
-  base_url = typed "string", body = check_body, json = function() end, redirects = check_redirects,
-  timeout = misuse.check_number, connect_timeout = misuse.check_number, max_body = misuse.check_number,
-  max = misuse.check_number, max_per_host = misuse.check_number, keep_alive = misuse.check_number,
+local DEFAULT_HEADERS = {
+  ["user-agent"] = { "User-Agent", USER_AGENT }, accept = { "Accept", "*/*" },
+  ["accept-encoding"] = { "Accept-Encoding", core.coding.names },
 }
 
-local function set(words)
-  local names = {}
-  for word in words:gmatch("%S+") do names[word] = true end
-  return names
-end
-
-local REQUEST_OPTIONS = set "headers query body json form stream redirects timeout connect_timeout max_body"
-local CLIENT_OPTIONS = set "headers base_url redirects timeout connect_timeout max_body max max_per_host keep_alive"
-local NOT_YET = set [[multipart idle_timeout auth cookies proxy no_proxy verify ca cert key decode http_version
-  retry unix resolve length]]
-
-local function check_options(options, known)
-  if type(options) ~= "table" then misuse.raise("options: table expected, got %s", type(options)) end
-  for name, value in pairs(options) do
-    if not known[name] then
-      if NOT_YET[name] then misuse.not_yet(("option '%s'"):format(name)) end
-      misuse.raise("unknown option '%s'", tostring(name))
-    end
-    CHECKS[name](name, value)
-  end
-end
-
-function request.check_options(options) check_options(options, REQUEST_OPTIONS) end
-
-function request.check_client_options(options) check_options(options, CLIENT_OPTIONS) end
-
--- ---- Query and form ----------------------------------------------------------------------------
-
-local function pair_text(key, value, escape)
-  local kind = type(value)
-  if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
-    misuse.raise("%s: string, number or boolean expected, got %s", tostring(key), kind)
-  end
-  return escape(tostring(key)) .. "=" .. escape(tostring(value))
-end
-
-local function add_pairs(list, key, value, escape)
-  if type(value) ~= "table" then
-    list[#list + 1] = pair_text(key, value, escape)
-    return
-  end
-  for _, item in ipairs(value) do list[#list + 1] = pair_text(key, item, escape) end
-end
-
---- "a=1&b=2": a map, with sorted keys, whose lists repeat the key; or an array of pairs, in order.
-local function encode_pairs(values, escape)
-  local list, keys = {}, {}
-  for i, pair in ipairs(values) do
-    if type(pair) ~= "table" then misuse.raise("pair %d: table expected, got %s", i, type(pair)) end
-    add_pairs(list, pair[1], pair[2], escape)
-  end
-  for key in pairs(values) do
-    if type(key) == "string" then keys[#keys + 1] = key end
-  end
-  table.sort(keys)
-  for _, key in ipairs(keys) do add_pairs(list, key, values[key], escape) end
-  return table.concat(list, "&")
-end
-
-local function escape_form(text)
-  return (url.escape(text):gsub("%%20", "+"))
+--- What requests send unless told otherwise, with the headers of a client over it.
+---@param settings table
+---@return table? merged
+---@return eddy.Error? err
+function request.default_headers(settings)
+  local base = headers.merge(DEFAULT_HEADERS, {})
+  if settings.decode == false then base["accept-encoding"] = nil end
+  return headers.merge(base, settings.headers or {})
 end
 
 -- ---- Address -----------------------------------------------------------------------------------
-
-local function with_query(text, query)
-  local encoded = encode_pairs(query, url.escape)
-  if encoded == "" then return text end
-  local fragment = text:find("#", 1, true)
-  if fragment then text = text:sub(1, fragment - 1) end
-  return text .. (text:find("?", 1, true) and "&" or "?") .. encoded
-end
 
 --- Take an address apart, or say why it cannot be asked.
 ---@return table? parts
@@ -124,120 +44,213 @@ end
 function request.parse_url(text)
   local parts, err = url.parse(text)
   if not parts then return misuse.invalid("invalid URL: " .. err.message, text) end
-  if parts.scheme ~= "http" then return misuse.invalid("https: TLS is not there yet", parts.href) end
-  if parts.userinfo then return misuse.invalid("credentials in a URL: not yet", parts.href) end
   return parts
 end
 
-local function resolve_url(client, text, options)
-  if client.base_url then
-    local joined, err = url.join(client.base_url, text)
+local function resolve_url(base_url, text, query)
+  if base_url then
+    local joined, err = url.join(base_url, text)
     if not joined then return misuse.invalid("invalid URL: " .. err.message, text) end
     text = joined
   end
-  if options and options.query then text = with_query(text, options.query) end
-  return request.parse_url(text)
+  return request.parse_url(query and forms.with_query(text, query) or text)
 end
 
--- ---- Body --------------------------------------------------------------------------------------
-
---- The body's bytes and its type, from whichever of three options is given.
-local function body_of(options)
-  local body, kind = options.body, nil
-  local count = (body and 1 or 0) + (options.json ~= nil and 1 or 0) + (options.form and 1 or 0)
-  if count > 1 then misuse.raise("only one of 'body', 'json', 'form' can be given") end
-  if options.form then
-    body, kind = encode_pairs(options.form, escape_form), "application/x-www-form-urlencoded"
-  elseif options.json ~= nil then
-    local problem
-    body, problem = codec.encode(options.json)
-    kind = "application/json"
-    if not body then misuse.raise("json: %s", problem) end
-  end
-  return body, kind
-end
-
---- Lay the headers of the options and those of the body over the client's.
-local function headers_of(client, options, kind)
-  local merged = client.headers
-  if kind then merged = headers.merge(merged, { ["Content-Type"] = kind }) end
-  if options and options.headers then return headers.merge(merged, options.headers) end
-  return merged
-end
-
--- ---- Plans -------------------------------------------------------------------------------------
+-- ---- Head --------------------------------------------------------------------------------------
 
 ---@class eddy.http.Plan
 ---@field method string
 ---@field url string                 without credentials and fragment
----@field key string                 the origin: who shares connections
----@field target table               for net.connect
----@field head string                what is sent
+---@field origin string              scheme, host, port
+---@field key string                 who shares connections
+---@field parts table                of the address
+---@field head string                what is sent, but for the cookies of a jar
 ---@field body string?
+---@field source eddy.http.Source?
 ---@field headers table              merged
+---@field proxy eddy.http.Proxy?
 ---@field is_idempotent boolean
----@field timeout number
----@field connect_timeout number?
----@field max_body number            below 0: unlimited
+---@field settings table
 ---@field stream boolean
----@field max_redirects number
 
-local function head_of(method, parts, merged, body)
+local function without(merged, names)
+  local rest = {}
+  for name, entry in pairs(merged) do rest[name] = entry end
+  for _, name in ipairs(names) do rest[name] = nil end
+  return rest
+end
+
+local function add_framing(lines, plan, merged)
+  local source = plan.source
+  if merged["content-length"] then return end
+  if source and not source.length then lines[#lines + 1] = "Transfer-Encoding: chunked"
+  elseif source then lines[#lines + 1] = ("Content-Length: %d"):format(source.length)
+  elseif plan.body or HAS_BODY[plan.method] then
+    lines[#lines + 1] = "Content-Length: " .. (plan.body and #plan.body or 0)
+  end
+end
+
+local function head_of(plan)
+  local parts, merged = plan.parts, plan.headers
+  local is_absolute = plan.proxy and parts.scheme == "http"
   local own_host = merged.host
-  local lines = { method .. " " .. parts.target .. " HTTP/1.1", "Host: " .. (own_host and own_host[2] or parts.authority) }
-  if own_host then
-    local rest = {}
-    for name, entry in pairs(merged) do rest[name] = name ~= "host" and entry or nil end
-    merged = rest
-  end
+  local lines = {
+    plan.method .. " " .. (is_absolute and parts.href or parts.target) .. " HTTP/1.1",
+    "Host: " .. (own_host and own_host[2] or parts.authority),
+  }
+  if own_host then merged = without(merged, { "host" }) end
   headers.append(lines, merged)
-  if not merged["content-length"] and (body or HAS_BODY[method]) then
-    lines[#lines + 1] = "Content-Length: " .. (body and #body or 0)
+  if is_absolute and plan.proxy.authorization then
+    lines[#lines + 1] = "Proxy-Authorization: " .. plan.proxy.authorization
   end
+  add_framing(lines, plan, merged)
   lines[#lines + 1] = "\r\n"
   return table.concat(lines, "\r\n")
 end
 
-local function check_length(merged, body)
-  local given = merged["content-length"]
-  if given and (#given ~= 2 or given[2] ~= tostring(body and #body or 0)) then
+local function check_length(plan)
+  local given = plan.headers["content-length"]
+  if not given then return true end
+  local length = plan.source and plan.source.length
+  if not plan.source then length = plan.body and #plan.body or 0 end
+  if length == nil and #given == 2 then   -- a source takes its length from the field
+    plan.source.length = math.tointeger(given[2]:match("^%d+$"))
+    if plan.source.length then return true end
+  end
+  if #given ~= 2 or given[2] ~= tostring(length) then
     return misuse.invalid "Content-Length does not agree with the body"
   end
   return true
 end
 
-local function redirects_of(value)
-  if type(value) == "table" then return value.max or 10 end
-  return value or 10
+--- The bytes to send now: a jar knows only now what it has.
+---@param plan eddy.http.Plan
+---@return string
+function request.head_now(plan)
+  local jar = plan.settings.jar
+  local value = jar and jar:header(plan.url)
+  if not value then return plan.head end
+  local own = plan.headers.cookie
+  local merged = without(plan.headers, {})
+  merged.cookie = { "Cookie", own and own[2] .. "; " .. value or value }
+  local with_cookies = {}
+  for name, field in pairs(plan) do with_cookies[name] = field end
+  with_cookies.headers = merged
+  return head_of(with_cookies)
 end
 
---- The plan for an address that was taken apart.
+-- ---- Plans -------------------------------------------------------------------------------------
+
+--- What must agree for two requests to share a connection.
+local function key_of(plan)
+  local settings, key = plan.settings, plan.parts.authority
+  if settings.unix then key = key .. "\nunix=" .. settings.unix end
+  local address = settings.resolve and settings.resolve[plan.parts.host]
+  if address then key = key .. "\nat=" .. address end
+  if plan.proxy then key = key .. "\nproxy=" .. plan.proxy.name .. (plan.proxy.authorization or "") end
+  if plan.parts.scheme == "http" then return key end
+  return table.concat({ "https", key, settings.verify == false and "any" or "", settings.ca or "",
+    settings.cert or "", settings.key or "" }, "\n")
+end
+
+--- Fill in what follows from method, parts, headers, body and settings.
 ---@return eddy.http.Plan? plan
 ---@return eddy.Error? err
-function request.compose(settings, method, parts, merged, body)
-  local ok, err = check_length(merged, body)
-  if not ok then return nil, err end
-  return {
-    method = method, url = parts.href, key = parts.authority,
-    target = { host = parts.host, port = parts.port },
-    head = head_of(method, parts, merged, body), body = body, headers = merged,
-    is_idempotent = IDEMPOTENT[method] or false,
-    timeout = settings.timeout, connect_timeout = settings.connect_timeout,
-    max_body = settings.max_body, stream = settings.stream, max_redirects = settings.max_redirects,
-  }
+local function compose(plan)
+  local settings, err = plan.settings, nil
+  local ok, problem = check_length(plan)
+  if not ok then return nil, problem end
+  if not settings.unix then
+    plan.proxy, err = proxy.choose(settings.proxy, settings.no_proxy, plan.parts)
+    if err then return nil, err end
+  end
+  plan.url, plan.stream = plan.parts.href, settings.stream
+  plan.origin = plan.parts.scheme .. "://" .. plan.parts.authority
+  plan.key = key_of(plan)
+  plan.is_idempotent = IDEMPOTENT[plan.method] or false
+  plan.head = head_of(plan)
+  return plan
 end
 
-local function settings_of(client, options)
-  options = options or {}
-  local stream = options.stream or false
-  return {
-    timeout = options.timeout or client.timeout,
-    connect_timeout = options.connect_timeout or client.connect_timeout,
-    max_body = options.max_body or stream and -1 or client.max_body,
-    stream = stream,
-    max_redirects = redirects_of(options.redirects or client.redirects),
-  }
+local INHERITED = {
+  "timeout", "connect_timeout", "idle_timeout", "redirects", "auth", "proxy", "no_proxy", "verify", "ca", "cert",
+  "key", "decode", "http_version", "retry", "unix", "resolve", "max_body",
+}
+
+local function pick(first, second)
+  if first ~= nil then return first end
+  return second
 end
+
+local function max_redirects_of(value)
+  if type(value) == "table" then return value.max or 10, value.downgrade or false end
+  return value or 10, false
+end
+
+local function retry_of(value)
+  if type(value) ~= "table" then return value or 0 end
+  local statuses = value.statuses and {}
+  for _, status in ipairs(value.statuses or {}) do statuses[status] = true end
+  return value.attempts or 0, statuses
+end
+
+--- The client's settings with those of the options over them.
+local function settings_of(client, options)
+  local settings = {}
+  for _, name in ipairs(INHERITED) do settings[name] = pick(options[name], client[name]) end
+  settings.stream = options.stream or false
+  settings.max_body = settings.max_body or settings.stream and -1 or request.MAX_BODY
+  settings.timeout = settings.timeout or 30
+  settings.max_redirects, settings.downgrade = max_redirects_of(settings.redirects)
+  settings.retries, settings.retry_statuses = retry_of(settings.retry)
+  settings.jar = cookies.jar_of(pick(options.cookies, client.cookies))
+  return settings
+end
+
+request.MAX_BODY = 64 * 1024 * 1024
+
+local function check_texts(settings)
+  local version = settings.http_version
+  if version and version ~= "1.1" then return misuse.invalid "unsupported HTTP version" end
+  for _, name in ipairs { "unix", "ca", "cert", "key" } do
+    local text = settings[name]
+    if text and (text == "" or text:find("\0", 1, true)) then return misuse.invalid("invalid option '" .. name .. "'") end
+  end
+  for host, address in pairs(settings.resolve or {}) do
+    if address == "" or address:find("[%c/]") then return misuse.invalid("invalid address for " .. host) end
+  end
+  return true
+end
+
+local function lay(merged, name, value)
+  local text, err = headers.merge(merged, { [name] = value })
+  return text, err
+end
+
+--- Headers: the client's, the body's, the caller's, credentials and given cookies.
+local function headers_of(client, options, settings, kind, userinfo)
+  local merged, err = client.headers, nil
+  if options.decode ~= nil then
+    local entry = options.decode and DEFAULT_HEADERS["accept-encoding"] or nil
+    merged = without(merged, { "accept-encoding" })
+    merged["accept-encoding"] = entry
+  end
+  if kind then merged = lay(merged, "Content-Type", kind) end
+  if options.headers then merged, err = headers.merge(merged, options.headers) end
+  if not merged then return nil, err end
+  local value
+  if options.auth then value, err = auth.of_option(options.auth)
+  elseif userinfo and not (options.headers and merged.authorization) then value, err = auth.of_userinfo(userinfo)
+  elseif settings.auth and not merged.authorization then value, err = auth.of_option(settings.auth) end
+  if err then return nil, err end
+  if value then merged = lay(merged, "Authorization", value) end
+  value, err = cookies.field_of(pick(options.cookies, client.cookies))
+  if err then return nil, err end
+  if value then merged = lay(merged, "Cookie", merged.cookie and merged.cookie[2] .. "; " .. value or value) end
+  return merged
+end
+
+local NONE = {}
 
 --- Check everything and make the plan of a request.
 ---@param client table               its `settings`
@@ -249,17 +262,22 @@ end
 function request.prepare(client, method, text, options)
   misuse.check_type("method", method, "string")
   misuse.check_type("url", text, "string")
-  if options ~= nil then request.check_options(options) end
-  local body, kind
-  if options then body, kind = body_of(options) end
-  local merged, parts, err
-  merged, err = headers_of(client, options, kind)
-  if not merged then return nil, err end
+  if options ~= nil then options_of.check_request(options) else options = NONE end
+  local bytes, source, kind, err = body.of(options)
+  if err then return nil, err end
   if not is_token(method) then return misuse.invalid("invalid method", method) end
   if method == "CONNECT" then return misuse.invalid("method CONNECT is for proxies only") end
-  parts, err = resolve_url(client, text, options)
+  local settings = settings_of(client, options)
+  local ok, problem = check_texts(settings)
+  if not ok then return nil, problem end
+  local parts, merged
+  parts, err = resolve_url(client.base_url, text, options.query)
   if not parts then return nil, err end
-  return request.compose(settings_of(client, options), method, parts, merged, body)
+  merged, err = headers_of(client, options, settings, kind, parts.userinfo)
+  if not merged then return nil, err end
+  return compose {
+    method = method, parts = parts, headers = merged, body = bytes, source = source, settings = settings,
+  }
 end
 
 -- ---- Redirects ---------------------------------------------------------------------------------
@@ -267,16 +285,26 @@ end
 local CREDENTIALS = { "authorization", "cookie", "proxy-authorization", "host" }
 local BODY_FIELDS = { "content-type", "content-length", "content-encoding", "content-language" }
 
-local function without(merged, names)
-  local rest = {}
-  for name, entry in pairs(merged) do rest[name] = entry end
-  for _, name in ipairs(names) do rest[name] = nil end
-  return rest
-end
-
 local function becomes_get(status, method)
   if status == 303 then return method ~= "HEAD" end
   return (status == 301 or status == 302) and method == "POST"
+end
+
+local function refuse(plan, message, kind, code)
+  return nil, core.error {
+    kind = kind or "protocol", code = code or "EREDIRECT", op = "redirect", target = plan.url, message = message,
+  }
+end
+
+local function parts_of(plan, location)
+  local text, err = url.join(plan.url, url.clean(location))
+  if not text then return refuse(plan, err.message) end
+  local parts = url.parse(text)
+  if not parts then return refuse(plan, "redirected to an address that is not supported") end
+  if plan.parts.scheme == "https" and parts.scheme == "http" and not plan.settings.downgrade then
+    return refuse(plan, "redirected from https to http", "permission", "EDOWNGRADE")
+  end
+  return parts
 end
 
 --- The plan that a redirect asks for.
@@ -286,19 +314,17 @@ end
 ---@return eddy.http.Plan? next
 ---@return eddy.Error? err
 function request.redirect(plan, status, location)
-  local function refuse(message)
-    return nil, core.error { kind = "protocol", code = "EREDIRECT", op = "redirect", target = plan.url, message = message }
-  end
-  local text, err = url.join(plan.url, url.clean(location))
-  if not text then return refuse(err.message) end
-  local parts = url.parse(text)
-  if not parts or parts.scheme ~= "http" then return refuse "redirected to an address that is not supported" end
-  local method, body, merged = plan.method, plan.body, plan.headers
+  local parts, err = parts_of(plan, location)
+  if not parts then return nil, err end
+  local method, bytes, source, merged = plan.method, plan.body, plan.source, plan.headers
   if becomes_get(status, method) then
-    method, body, merged = "GET", nil, without(merged, BODY_FIELDS)
+    method, bytes, source, merged = "GET", nil, nil, without(merged, BODY_FIELDS)
   end
-  if parts.authority ~= plan.key then merged = without(merged, CREDENTIALS) end
-  return request.compose(plan, method, parts, merged, body)
+  if source and source.is_used then return refuse(plan, "the body was used up by the redirecting server") end
+  if parts.scheme .. "://" .. parts.authority ~= plan.origin then merged = without(merged, CREDENTIALS) end
+  return compose {
+    method = method, parts = parts, headers = merged, body = bytes, source = source, settings = plan.settings,
+  }
 end
 
 return request

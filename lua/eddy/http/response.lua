@@ -5,6 +5,8 @@
 local eddy = require "eddy"
 local core = require "eddy.core"
 local codec = require "eddy.http.codec"
+local decode = require "eddy.http.decode"
+local errors = require "eddy.http.errors"
 local headers = require "eddy.http.headers"
 local misuse = require "eddy.http.misuse"
 
@@ -24,16 +26,21 @@ local response = {}
 ---@field body string?                     nil when read in pieces
 ---@field reused boolean                   came over a kept connection
 ---@field redirects {status: integer, url: string}[]
----@field timings {connect: number?, first_byte: number, total: number}
+---@field trailers eddy.http.Headers?      once the body was read to its end
+---@field timings {dns: number?, connect: number?, tls: number?, first_byte: number, total: number}
+---@field package phase_ string
 local Response = {}
 
 local lazy = {
-  headers = function(self) return headers.parse(self.head_) end,
+  headers = function(self) return headers.parse(self.head_, self.decoded_) end,
+  trailers = function(self) return self.ended_ and headers.parse(self.trailers_ or "\r\n\r\n") or nil end,
   version = function(self) return self.head_:sub(6, 8) end,
   redirects = function(self) return self.hops_ or {} end,
   timings = function(self)
     local began = self.began_
     return {
+      dns = self.resolved_ and self.resolved_ - began,
+      tls = self.secured_ and self.secured_ - began,
       connect = self.connected_ and self.connected_ - began,
       first_byte = self.first_ - began,
       total = self.ended_ and self.ended_ - began,
@@ -47,7 +54,7 @@ local function index(self, key)
   local make = lazy[key]
   if not make then return nil end
   local value = make(self)
-  if key ~= "timings" or self.ended_ then rawset(self, key, value) end
+  if key ~= "timings" and key ~= "trailers" or self.ended_ then rawset(self, key, value) end
   return value
 end
 
@@ -95,14 +102,57 @@ local function finish(self)
   if connection then connection.pool:give(connection, now() + connection.pool.keep_alive) end
 end
 
+--- One piece as it came, inside the deadline and the time that the peer may be silent.
 local function read_in_time(self, n)
   local connection = self.connection_
   local left = self.deadline_ - now()
-  local in_time, bytes, err = within(left, read_body, connection.stream, connection.message, n)
-  if in_time then return bytes, err end
-  return nil, core.error {
-    kind = "timeout", code = "ETIMEDOUT", op = "body", target = self.url, message = "the request took too long",
-  }
+  local idle = self.idle_ or math.huge
+  local in_time, bytes, err, trailers = within(math.min(left, idle), read_body, connection.stream, connection.message, n)
+  if in_time then
+    self.trailers_ = trailers
+    return bytes, err
+  end
+  return nil, (idle < left and errors.silent or errors.timed_out)("body", self.url)
+end
+
+local function fail(self, err)
+  err.target = self.url
+  self.failure_ = err
+  self:close()
+  return nil, err
+end
+
+--- The next piece as it came; nil at the end, nil, err when it fails.
+local function read_raw(self, n)
+  if not self.connection_ then return nil end
+  local bytes, err = read_in_time(self, n)
+  if bytes then return bytes end
+  if err then return fail(self, err) end
+  finish(self)
+  return nil
+end
+
+--- Cut off at most `n` bytes of what is decoded but not delivered.
+local function take_pending(self, n)
+  local pending = self.pending_
+  if not n or n >= #pending then
+    self.pending_ = ""
+    return pending
+  end
+  self.pending_ = pending:sub(n + 1)
+  return pending:sub(1, n)
+end
+
+local function read_decoded(self, n)
+  while self.pending_ == "" do
+    if not self.connection_ then return nil end
+    local bytes, err = read_raw(self)
+    if err then return nil, err end
+    if bytes then bytes, err = self.decoder_:feed(bytes) else err = select(2, self.decoder_:finish()) end
+    if err then return fail(self, err) end
+    self.pending_ = bytes or ""
+  end
+  return take_pending(self, n)
 end
 
 --- The next piece of the body: 1 to `n` bytes; nil at its end.
@@ -112,18 +162,13 @@ end
 ---@return eddy.Error? err
 function Response:read(n)
   if not self.is_stream_ then misuse.raise "read: not a stream response; its body is in 'body'" end
-  if n ~= nil then misuse.check_number("n", n) end
-  if self.failure_ then return nil, self.failure_ end
-  if not self.connection_ then return nil end
-  local bytes, err = read_in_time(self, n)
-  if bytes then return bytes end
-  if err then
-    self.failure_ = err
-    self:close()
-    return nil, err
+  if n ~= nil then
+    misuse.check_number("n", n)
+    if n < 1 then misuse.raise "n: must be above 0" end
   end
-  finish(self)
-  return nil
+  if self.failure_ then return nil, self.failure_ end
+  if self.decoder_ then return read_decoded(self, n) end
+  return read_raw(self, n)
 end
 
 --- The rest of the body in one string.
@@ -224,11 +269,51 @@ function response.new(began)
 end
 
 --- The response keeps its connection: its body is read in pieces.
-function response.keep(self, connection, deadline)
+function response.keep(self, connection, deadline, idle)
   self.body, self.ended_ = nil, nil
-  self.is_stream_, self.deadline_ = true, deadline
+  self.is_stream_, self.deadline_, self.idle_ = true, deadline, idle
   self.connection_, connection.is_lent = connection, true
   return setmetatable(self, pieces_meta)
+end
+
+--- Before the next exchange of the same job: forget the answer.
+function response.renew(self)
+  self:close()
+  self.headers, self.connection_, self.is_stream_, self.trailers_, self.trailers = nil, nil, nil, nil, nil
+end
+
+--- Where a request is, for the errors that say so.
+function Response:phase_now_()
+  local phase = self.phase_
+  if phase == "exchange" then return self.message_:phase() end
+  if phase == "connect" and self.progress_ and not core.net.resolved(self.progress_) then return "resolve" end
+  return phase
+end
+
+local CODED = "\n[Cc][Oo][Nn][Tt][Ee][Nn][Tt]%-[Ee][Nn][Cc][Oo][Dd][Ii][Nn][Gg]:"
+
+--- Undo the codings of the body: at once, or as it is read. Its headers do not tell of them then.
+---@async
+---@return eddy.http.Response? response
+---@return eddy.Error? err
+function response.decode(self, plan)
+  local settings = plan.settings
+  if settings.decode == false or self.body == "" or not self.head_:find(CODED) then return self end
+  local decoder = decode.new(table.concat(self.headers:all "content-encoding", ","), settings.max_body)
+  if not decoder then return self end
+  self.headers, self.decoded_ = nil, true
+  if self.is_stream_ then
+    self.decoder_, self.pending_ = decoder, ""
+    return self
+  end
+  local guard <close> = decoder   -- luacheck: ignore 211
+  local bytes, err = decoder:all(self.body)
+  if not bytes then
+    err.target = self.url
+    return nil, err
+  end
+  self.body = bytes
+  return self
 end
 
 return response

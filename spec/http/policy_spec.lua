@@ -1,0 +1,347 @@
+-- SPDX-License-Identifier: MIT
+-- What a client decides by itself: redirects, retries, proxies, cookies.
+local lu = ...
+local eddy = require "eddy"
+local http = require "eddy.http"
+local origin = require "spec.http.origin"
+
+--- A server that answers what `script(n, head, body)` returns for its n-th request; heads are kept.
+local function scripted(script)
+  local self
+  local heads, n = {}, 0
+  self = origin.raw(function(stream)
+    while true do
+      local head = origin.read_head(stream)
+      if not head then return end
+      n = n + 1
+      heads[n] = head
+      local length = tonumber(head:match "Content%-Length: (%d+)")
+      local body = length and length > 0 and stream:read_exactly(length) or ""
+      local bytes = script(n, head, body)
+      if not bytes or not stream:write(bytes) then return end
+    end
+  end)
+  self.heads = heads
+  return self
+end
+
+local function status(code, extra)
+  return ("HTTP/1.1 %d X\r\n%sContent-Length: 0\r\n\r\n"):format(code, extra or "")
+end
+
+-- ---- Redirects ---------------------------------------------------------------------------------
+
+local TestRedirects = {}
+
+-- Status, method -> method of the next request.
+local MATRIX = {
+  [301] = { GET = "GET", HEAD = "HEAD", POST = "GET", PUT = "PUT", DELETE = "DELETE" },
+  [302] = { GET = "GET", HEAD = "HEAD", POST = "GET", PUT = "PUT", DELETE = "DELETE" },
+  [303] = { GET = "GET", HEAD = "HEAD", POST = "GET", PUT = "GET", DELETE = "GET" },
+  [307] = { GET = "GET", HEAD = "HEAD", POST = "POST", PUT = "PUT", DELETE = "DELETE" },
+  [308] = { GET = "GET", HEAD = "HEAD", POST = "POST", PUT = "PUT", DELETE = "DELETE" },
+}
+
+function TestRedirects:test_matrix()
+  for code, methods in pairs(MATRIX) do
+    for method, wanted in pairs(methods) do
+      local bodies = {}
+      local server <close> = scripted(function(n, _, body)
+        bodies[n] = body
+        return n == 1 and status(code, "Location: /next\r\n") or status(200)
+      end)
+      local has_body = method == "POST" or method == "PUT"
+      local res = assert(http.request(method, server.url, { body = has_body and "data" or nil, auth = { "u", "p" } }))
+      lu.assertEquals(res.url, server.url .. "next")
+      lu.assertEquals(res.redirects, { { status = code, url = server.url } })
+      lu.assertEquals(server.heads[2]:match "^%u+", wanted)
+      lu.assertEquals(bodies[2], has_body and wanted == method and "data" or "")
+      lu.assertStrContains(server.heads[2], "Authorization: Basic")
+    end
+  end
+end
+
+function TestRedirects:test_credentials_stay_with_their_origin()
+  local other <close> = scripted(function() return status(200) end)
+  local server <close> = scripted(function() return status(302, "Location: " .. other.url .. "\r\n") end)
+  local options = { auth = { "u", "p" }, cookies = { a = "1" }, headers = { ["Proxy-Authorization"] = "x", ["X-A"] = "y" } }
+  assert(http.get(server.url, options))
+  lu.assertStrContains(server.heads[1], "Authorization: Basic")
+  lu.assertStrContains(server.heads[1], "Cookie: a=1")
+  lu.assertNil(other.heads[1]:find "uthorization")
+  lu.assertNil(other.heads[1]:find "Cookie")
+  lu.assertStrContains(other.heads[1], "X-A: y")
+end
+
+function TestRedirects:test_refused()
+  for _, location in ipairs { "file:///etc/passwd", "ftp://x/", "javascript:1", "http://", "http://a b/", "http://[x/" } do
+    local server <close> = scripted(function() return status(302, "Location: " .. location .. "\r\n") end)
+    local _, err = http.get(server.url)
+    lu.assertEquals({ err.kind, err.code }, { "protocol", "EREDIRECT" }, location)
+  end
+end
+
+function TestRedirects:test_loops_end_and_zero_follows_none()
+  local server <close> = scripted(function() return status(302, "Location: /\r\n") end)
+  local _, err = http.get(server.url, { redirects = 3 })
+  lu.assertEquals({ err.kind, err.code, #server.heads }, { "limit", "EREDIRECTS", 4 })
+  lu.assertEquals(assert(http.get(server.url, { redirects = 0 })).status, 302)
+  lu.assertEquals(assert(http.get(server.url, { redirects = { max = 0 } })).status, 302)
+end
+
+function TestRedirects:test_a_used_body_cannot_be_sent_again()
+  local server <close> = origin.raw(function(stream)
+    origin.read_head(stream)
+    stream:read_until "0\r\n\r\n"
+    stream:write(status(307, "Location: /\r\n"))
+  end)
+  local done
+  local _, err = http.post(server.url, { body = function() if not done then done = true return "x" end end })
+  lu.assertEquals(err.code, "EREDIRECT")
+end
+
+-- ---- Retries -----------------------------------------------------------------------------------
+
+local TestRetries = {}
+
+--- A server that closes the first `n` connections unanswered.
+local function flaky(n)
+  return origin.raw(function(stream, count)
+    if origin.read_head(stream) and count > n then stream:write(origin.answer("after " .. count)) end
+  end)
+end
+
+function TestRetries:test_closed_before_the_answer()
+  local server <close> = flaky(2)
+  lu.assertEquals(assert(http.get(server.url, { retry = 2 })).body, "after 3")
+  local again <close> = flaky(2)
+  local _, err = http.get(again.url, { retry = 1 })
+  lu.assertEquals({ err.code, again.connections }, { "EOF", 2 })
+  local post <close> = flaky(1)
+  _, err = http.post(post.url, { retry = 3 })
+  lu.assertEquals({ err.code, post.connections }, { "EOF", 1 })
+end
+
+function TestRetries:test_no_retry_once_a_byte_came()
+  local server <close> = origin.reply "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"
+  local _, err = http.get(server.url, { retry = 3 })
+  lu.assertEquals({ err.code, server.connections }, { "EOF", 1 })
+end
+
+function TestRetries:test_refused_connections_of_any_method()
+  local port = origin.dead_port()
+  local began = eddy.now()
+  local _, err = http.post(("http://127.0.0.1:%d/"):format(port), { retry = 2 })
+  lu.assertEquals(err.code, "ECONNREFUSED")
+  lu.assertTrue(eddy.now() - began >= 0.05 + 0.1)
+end
+
+function TestRetries:test_statuses_and_retry_after()
+  local server <close> = scripted(function(n)
+    if n == 1 then return status(503, "Retry-After: 0\r\n") end
+    return n == 2 and status(429, "Retry-After: 0\r\n") or status(200)
+  end)
+  local retry = { attempts = 2, statuses = { 503, 429 } }
+  lu.assertEquals(assert(http.get(server.url, { retry = retry })).status, 200)
+  local post <close> = scripted(function() return status(503, "Retry-After: 0\r\n") end)
+  lu.assertEquals(assert(http.post(post.url, { retry = retry })).status, 503)
+  lu.assertEquals(#post.heads, 1)
+  lu.assertEquals(assert(http.get(post.url, { retry = 5 })).status, 503)
+  lu.assertEquals(#post.heads, 2)
+  local late <close> = scripted(function() return status(503, "Retry-After: 100\r\n") end)
+  lu.assertEquals(assert(http.get(late.url, { retry = retry })).status, 503)
+  lu.assertEquals(#late.heads, 1)
+end
+
+-- ---- Proxies -----------------------------------------------------------------------------------
+
+local TestProxies = {}
+
+function TestProxies:test_http_in_absolute_form()
+  local proxy <close> = scripted(function() return origin.answer "by proxy" end)
+  local res = assert(http.get("http://some.invalid/x?y=1", { proxy = ("http://us:pw@127.0.0.1:%d"):format(proxy.port) }))
+  lu.assertEquals(res.body, "by proxy")
+  lu.assertStrMatches(proxy.heads[1], "GET http://some%.invalid/x%?y=1 HTTP/1%.1\r\nHost: some%.invalid\r\n.*")
+  lu.assertStrContains(proxy.heads[1], "Proxy-Authorization: Basic dXM6cHc=\r\n")
+end
+
+function TestProxies:test_no_proxy()
+  local server <close> = scripted(function() return origin.answer "direct" end)
+  for _, list in ipairs { { "127.0.0.1" }, "x, 127.0.0.1", "*", "127.0.0.1:" .. server.port } do
+    local options = { proxy = "http://127.0.0.1:1", no_proxy = list }
+    lu.assertEquals(assert(http.get(server.url, options)).body, "direct")
+  end
+  local _, err = http.get(server.url, { proxy = "http://127.0.0.1:1", no_proxy = "127.0.0.1:1, 27.0.0.1" })
+  lu.assertEquals(err.code, "ECONNREFUSED")
+end
+
+function TestProxies:test_a_refused_tunnel()
+  local cases = { [407] = status(407), [502] = status(502), none = "nonsense\r\n\r\n" }
+  for code, bytes in pairs(cases) do
+    local proxy <close> = scripted(function() return bytes end)
+    local client <close> = http.client { proxy = "127.0.0.1:" .. proxy.port, auth = { "secret", "secret" } }
+    local _, err = client:get "https://some.invalid/"
+    lu.assertEquals({ err.kind, err.code, err.op }, { "io", "EPROXY", "connect" })
+    lu.assertEquals(err.status, code ~= "none" and code or nil)
+    lu.assertStrMatches(proxy.heads[1], "CONNECT some%.invalid:443 HTTP/1%.1\r\nHost: some%.invalid:443\r\n\r\n")
+    lu.assertEquals(client:stats().busy, 0)
+  end
+end
+
+function TestProxies:test_proxies_do_not_share_connections()
+  local one <close> = scripted(function() return origin.answer "one" end)
+  local two <close> = scripted(function() return origin.answer "two" end)
+  local client <close> = http.client()
+  for _ = 1, 2 do
+    lu.assertEquals(assert(client:get("http://a.invalid", { proxy = "127.0.0.1:" .. one.port })).body, "one")
+    lu.assertEquals(assert(client:get("http://a.invalid", { proxy = "127.0.0.1:" .. two.port })).body, "two")
+  end
+  lu.assertEquals(client:stats().opened, 2)
+end
+
+-- ---- Cookies -----------------------------------------------------------------------------------
+
+local TestCookies = {}
+
+function TestCookies:test_examples_of_the_rfc()
+  local jar = http.cookies()
+  local site = "http://www.example.com/"
+  lu.assertTrue(jar:store(site, "SID=31d4d96e407aad42"))
+  lu.assertEquals(jar:header(site), "SID=31d4d96e407aad42")
+  lu.assertNil(jar:header "http://example.com/")
+  lu.assertNil(jar:header "http://x.www.example.com/")
+  lu.assertTrue(jar:store(site, "SID=2; Path=/; Domain=example.com"))
+  lu.assertEquals(jar:header "http://a.example.com/x", "SID=2")
+  lu.assertEquals(jar:header(site), "SID=31d4d96e407aad42; SID=2")
+  lu.assertTrue(jar:store(site, "lang=en-US; Path=/deep; Expires=Wed, 09 Jun 2100 10:18:14 GMT"))
+  lu.assertEquals(jar:header(site .. "deep/er"), "lang=en-US; SID=31d4d96e407aad42; SID=2")
+  lu.assertNil(jar:header(site .. "deeper"):find "lang")
+  lu.assertTrue(jar:store(site .. "deep/x", "lang=; Path=/deep; Expires=Sun, 06 Nov 1994 08:49:37 GMT"))
+  lu.assertNil(jar:header(site .. "deep/er"):find "lang")
+  jar:clear()
+  lu.assertEquals(jar:list(), {})
+end
+
+function TestCookies:test_refused()
+  local jar = http.cookies()
+  for _, case in ipairs {
+    { "http://www.example.com/", "a=1; Domain=other.com" }, { "http://www.example.com/", "a=1; Domain=x.www.example.com" },
+    { "http://www.example.com/", "a=1; Domain=com" }, { "http://a.example.co.uk/", "a=1; Domain=co.uk" },
+    { "http://www.example.com/", "a=1; Secure" }, { "http://www.example.com/", "=1" }, { "http://www.example.com/", "a" },
+    { "http://1.2.3.4/", "a=1; Domain=3.4" }, { "https://www.example.com/", "__Secure-a=1" },
+    { "https://www.example.com/", "__Host-a=1; Secure; Domain=www.example.com; Path=/" },
+    { "http://www.example.com/", "a=b\1c" }, { "http://www.example.com/", "a=" .. ("x"):rep(5000) },
+  } do
+    lu.assertFalse(jar:store(case[1], case[2]), case[2])
+  end
+  lu.assertEquals(jar:list(), {})
+end
+
+function TestCookies:test_age_secure_and_limits()
+  local jar = http.cookies()
+  jar:store("https://a.example/", "s=1; Secure; HttpOnly; Max-Age=100")
+  lu.assertNil(jar:header "http://a.example/")
+  lu.assertEquals(jar:header "https://a.example/", "s=1")
+  lu.assertFalse(jar:store("http://a.example/", "s=evil"))
+  lu.assertTrue(jar:list()[1].http_only)
+  jar:store("https://a.example/", "s=1; Max-Age=0")
+  lu.assertNil(jar:header "https://a.example/")
+  for i = 1, 60 do jar:store("http://a.example/", "c" .. i .. "=1") end
+  lu.assertEquals(#jar:list(), 50)
+end
+
+function TestCookies:test_a_client_keeps_them()
+  local server <close> = scripted(function(n)
+    return n == 1 and status(302, "Location: /\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2; Path=/\r\n") or status(200)
+  end)
+  local client <close> = http.client { cookies = true }
+  assert(client:get(server.url))
+  lu.assertStrContains(server.heads[2], "Cookie: a=1; b=2\r\n")
+  assert(client:get(server.url, { cookies = false }))
+  lu.assertNil(server.heads[3]:find "Cookie")
+  assert(http.get(server.url, { cookies = { z = 1, y = "2" } }))
+  lu.assertStrContains(server.heads[4], "Cookie: y=2; z=1\r\n")
+  local jar = http.cookies()
+  jar:store(server.url, "k=v")
+  assert(http.get(server.url, { cookies = jar, headers = { Cookie = "own=1" } }))
+  lu.assertStrContains(server.heads[5], "Cookie: own=1; k=v\r\n")
+end
+
+-- ---- Lookup ------------------------------------------------------------------------------------
+
+local TestPhases = {}
+
+function TestPhases:test_the_time_of_a_connection()
+  local server <close> = scripted(function() return status(200) end)
+  local timings = assert(http.get(server.url)).timings
+  lu.assertTrue(timings.dns <= timings.connect and timings.connect <= timings.first_byte and timings.first_byte <= timings.total)
+end
+
+function TestPhases:test_connect_timeout_in_the_proxy()
+  local proxy <close> = origin.hang ""
+  local _, err = http.get("https://some.invalid/", { proxy = "127.0.0.1:" .. proxy.port, connect_timeout = 0.03 })
+  lu.assertEquals({ err.kind, err.code, err.op }, { "timeout", "ETIMEDOUT", "connect" })
+end
+
+function TestPhases:test_a_lookup_that_takes_too_long()
+  local _, err = http.get("http://slow-lookup.invalid/", { timeout = 0 })
+  lu.assertEquals(err.kind, "timeout")
+  _, err = http.get("http://slow-lookup.invalid/", { connect_timeout = 1e-9 })
+  lu.assertEquals({ err.kind, err.op }, { "timeout", "resolve" })
+end
+
+-- ---- Crossing ----------------------------------------------------------------------------------
+
+local TestModel = {}
+
+--- One request of the model: abandoned, timed out, cancelled, or read to its end; then its answer
+--- must be the one to it.
+local function one_request(client, url, id)
+  local kind = math.random(6)
+  local address = url .. id
+  if kind == 1 then return eddy.within(math.random() * 0.003, client.get, client, address) end
+  if kind == 2 then return client:get(address, { timeout = math.random() * 0.003 }) end
+  if kind == 3 then
+    local task = eddy.spawn(client.get, client, address)
+    eddy.sleep(math.random() * 0.002)
+    task:cancel()
+    return task:join()
+  end
+  local res, err = client:get(address, { stream = kind == 4 })
+  lu.assertNil(err)
+  if kind == 4 then
+    local first = res:read(2)
+    if math.random(2) == 1 then return res:close() end
+    lu.assertEquals(first .. res:read_all(), "/" .. id)
+  else
+    lu.assertEquals(res.body, "/" .. id)
+  end
+end
+
+function TestModel:test_answers_are_never_crossed()
+  local requests = tonumber(os.getenv "EDDY_MODEL_REQUESTS") or 600
+  local server <close> = assert(http.serve { handler = function(req)
+    if math.random(3) == 1 then eddy.sleep(math.random() * 0.002) end
+    return req.target
+  end })
+  local client <close> = http.client { max = 8, max_per_host = 6 }
+  local url, id = ("http://127.0.0.1:%d/"):format(server.port), 0
+  local tasks = {}
+  for i = 1, 12 do
+    tasks[i] = eddy.spawn(function()
+      while id < requests do
+        id = id + 1
+        one_request(client, url, id)
+      end
+    end)
+  end
+  for _, task in ipairs(tasks) do task:await() end
+  local stats = client:stats()
+  lu.assertEquals({ stats.busy, stats.waiting }, { 0, 0 })
+  lu.assertTrue(stats.reused > 0)
+end
+
+return {
+  TestRedirects = TestRedirects, TestRetries = TestRetries, TestProxies = TestProxies, TestCookies = TestCookies,
+  TestPhases = TestPhases, TestModel = TestModel,
+}
