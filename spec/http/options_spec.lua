@@ -167,10 +167,10 @@ function TestSent:test_bodies()
   lu.assertEquals(body_of { body = pieces("one", "", "two") }, "onetwo")
   lu.assertEquals(body_of { body = pieces "sized", length = 5 }, "sized")
   lu.assertEquals(body_of { body = pieces("si", "zed"), headers = { ["Content-Length"] = 5 } }, "sized")
-  local reader = { at = 0, read = function(self, n)
-    self.at = self.at + 1
+  local reader = { at = 0, read = function(reader, n)
+    reader.at = reader.at + 1
     lu.assertTrue(n > 0)
-    return self.at <= 3 and "x" or nil
+    return reader.at <= 3 and "x" or nil
   end }
   lu.assertEquals(body_of { body = reader }, "xxx")
   lu.assertEquals(body_of { body = pieces() }, "")

@@ -157,12 +157,12 @@ end
 ---@return eddy.http.Plan? plan
 ---@return eddy.Error? err
 local function compose(plan)
-  local settings, err = plan.settings, nil
+  local settings = plan.settings
   local ok, problem = check_length(plan)
   if not ok then return nil, problem end
   if not settings.unix then
-    plan.proxy, err = proxy.choose(settings.proxy, settings.no_proxy, plan.parts)
-    if err then return nil, err end
+    plan.proxy, problem = proxy.choose(settings.proxy, settings.no_proxy, plan.parts)
+    if problem then return nil, problem end
   end
   plan.url, plan.stream = plan.parts.href, settings.stream
   plan.origin = plan.parts.scheme .. "://" .. plan.parts.authority
@@ -229,7 +229,7 @@ end
 
 --- Headers: the client's, the body's, the caller's, credentials and given cookies.
 local function headers_of(client, options, settings, kind, userinfo)
-  local merged, err = client.headers, nil
+  local merged, err = client.headers
   if options.decode ~= nil then
     local entry = options.decode and DEFAULT_HEADERS["accept-encoding"] or nil
     merged = without(merged, { "accept-encoding" })
