@@ -251,13 +251,15 @@ sanitize: $(B)/asan/bin/lua $(B)/asan/bin/eddy $(B)/asan/bin/sweep $(PICKED:%=$(
 	$(Q)$(ENV) $(SAN_ENV) $(LUA) tools/suite.lua $(if $(SPEC),--some) \
 		$(call native_parts,$(B)/asan) $(call spec_part,$(B)/asan/bin/lua) $(call sweep_part,$(B)/asan)
 
-# SEEDS random models of STEPS steps, and the sweeps at every point.
+# SEEDS random models of STEPS steps, REQUESTS random requests over one pool, and the sweeps at every point.
 STEPS ?= 200
 SEEDS ?= 20
+REQUESTS ?= 1000000
 STRESS_B := $(B)$(if $(SAN),/asan)
 stress: $(STRESS_B)/bin/lua $(STRESS_B)/bin/eddy $(STRESS_B)/bin/sweep ## sweep every scenario at every point, and random models; SAN=1 under ASan and UBSan
 	$(Q)$(ENV) $(if $(SAN),$(SAN_ENV)) EDDY_PART_TIMEOUT=7200 $(LUA) tools/suite.lua \
 		'models=$(STRESS_B)/bin/lua spec/stress/kernel_stress.lua $(SEEDS) $(STEPS)' \
+		'http=$(STRESS_B)/bin/lua spec/stress/http_stress.lua $(REQUESTS)' \
 		'sweep=$(STRESS_B)/bin/sweep spec/sweep/run.lua --all $(SWEEP)' \
 		$(foreach d,cancel kill abandon,'specs-$d=$(STRESS_B)/bin/lua spec/run.lua --$d=3 core/ sync/ io/')
 
