@@ -124,6 +124,10 @@ static void describe_listener (const ed_handle *handle, char *text, size_t room)
 static void sink_connection (ed_listener *l, int status) {
   ed_stream *got = NULL;
   if (status == 0) status = take_connection(l, &got);
+  if (status == 0 && l->tls != NULL) {
+    status = ed_tls_attach(got, l->tls, NULL);
+    if (status < 0) ed_handle_unbox(&got->handle);
+  }
   if (status < 0) l->sink->refused(l->sink, status);
   else l->sink->accepted(l->sink, got);
 }
