@@ -1,15 +1,18 @@
 -- SPDX-License-Identifier: MIT
 -- What a request sends: bytes that are there, or a source that is asked for them while the request
 -- runs. A source can be used once: what was taken from it cannot be sent again.
-local core = require "eddy.core"
 local forms = require "eddy.http.forms"
 local json = require "eddy.json"
 local misuse = require "eddy.http.misuse"
 local multipart = require "eddy.http.multipart"
 
-local chunk = core.http.chunk
-
 local body = {}
+
+-- As one chunk of the chunked coding; empty bytes stay empty, since an empty chunk is the end.
+local function chunk(bytes)
+  if bytes == "" then return "" end
+  return ("%x\r\n"):format(#bytes) .. bytes .. "\r\n"
+end
 
 local PIECE = 65536
 

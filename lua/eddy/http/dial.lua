@@ -73,32 +73,14 @@ end
 
 -- ---- TLS ---------------------------------------------------------------------------------------
 
-local reported = setmetatable({}, { __mode = "k" })   -- pool -> origin -> true
-
---- Say once per origin that nobody knows who answers there.
-local function report_unverified(job, plan)
-  local origins = reported[job.pool_] or {}
-  reported[job.pool_] = origins
-  if origins[plan.origin] then return end
-  origins[plan.origin] = true
-  core.report(core.error {
-    kind = "tls", code = "UNVERIFIED", op = "tls", target = plan.origin, message = "the certificate was not verified",
-  })
-end
-
-local function wrap(job, plan, stream)
+-- Certificates that nobody looks at are reported under the name of the origin, once.
+local function wrap(plan, stream)
   local settings = plan.settings
-  local ok, tls = pcall(require, "eddy.tls")
-  if not ok then
-    return nil, core.error {
-      kind = "tls", code = "TLS_PROTOCOL", op = "tls", target = plan.url, message = "this build has no TLS",
-    }
-  end
-  if settings.verify == false then report_unverified(job, plan) end
-  return tls.wrap(stream, {
-    host = plan.parts.host, verify = settings.verify, ca = settings.ca, cert = settings.cert, key = settings.key,
-    alpn = { "http/1.1" },
-  })
+  local start, err = core.tls.starter({
+    verify = settings.verify, ca = settings.ca, cert = settings.cert, key = settings.key, alpn = { "http/1.1" },
+  }, plan.parts.host, plan.origin)
+  if not start then return nil, err end
+  return start(stream)
 end
 
 -- ---- All of it ---------------------------------------------------------------------------------
@@ -118,7 +100,7 @@ local function establish(job, plan)
   job.connected_ = now()
   if is_secure then
     job.phase_ = "tls"
-    stream, err = wrap(job, plan, stream)
+    stream, err = wrap(plan, stream)
     if not stream then return nil, err end
     job.secured_ = now()
   end
