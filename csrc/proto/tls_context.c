@@ -206,11 +206,19 @@ void ed_tls_keep_session (
   memcpy(slot->host, host, strlen(host) + 1);
 }
 
-/* Those of TLS 1.3 are used once, so that connections cannot be told to belong together. */
+/*
+** Those of TLS 1.3 are used once, so that connections cannot be told to belong together. OpenSSL
+** marks the one of a connection that did not end well.
+*/
 SSL_SESSION *ed_tls_take_session (ed_tls_context *context, const char *host) {
   for (int i = context->nsessions - 1; i >= 0; i--) {
     SSL_SESSION *session = context->session[i].session;
     if (strcasecmp(context->session[i].host, host) != 0) continue;
+    if (!SSL_SESSION_is_resumable(session)) {
+      SSL_SESSION_free(session);
+      drop_session(context, i);
+      continue;
+    }
     if (SSL_SESSION_get_protocol_version(session) >= TLS1_3_VERSION)
       drop_session(context, i);
     else SSL_SESSION_up_ref(session);

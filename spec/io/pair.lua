@@ -47,6 +47,17 @@ function pair.drain(stream, n)
   return table.concat(pieces)
 end
 
+--- Pass bytes on between two streams in pieces of `size`.
+function pair.relay(from, to, size)
+  for bytes in function() return from:read() end do
+    for at = 1, #bytes, size do
+      if not to:write(bytes:sub(at, at + size - 1)) then return end
+      eddy.sleep(0)
+    end
+  end
+  to:shutdown()
+end
+
 --- Make the peer of `far` see a reset: it is closed while it has not read everything.
 function pair.reset(env)
   assert(env.near:write "never read")

@@ -269,23 +269,12 @@ function TestBytes:test_cancelled_writes_stay_whole()
   end
 end
 
---- Pass bytes on between two streams in pieces of `size`.
-local function relay(from, to, size)
-  for bytes in function() return from:read() end do
-    for at = 1, #bytes, size do
-      if not to:write(bytes:sub(at, at + size - 1)) then return end
-      eddy.sleep(0)
-    end
-  end
-  to:shutdown()
-end
-
 function TestBytes:test_handshake_in_pieces_of_one_byte()
   local a <close> = pair.open()
   local b <close> = pair.open()
   eddy.group(function(group)
-    group:spawn(relay, a.near, b.near, 1)
-    group:spawn(relay, b.near, a.near, 1)
+    group:spawn(pair.relay, a.near, b.near, 1)
+    group:spawn(pair.relay, b.near, a.near, 1)
     local far = group:spawn(tls.wrap, b.far, server("chained", { server = true }))
     lu.assertTrue(assert(tls.wrap(a.far, client "good.test")) == a.far)
     assert(far:await())
@@ -321,7 +310,7 @@ end
 --- A TLS connection through a relay that can be cut: what `cut` does to the relay's far end.
 local function cut_pair(cut)
   local a, b = pair.open(), pair.open()
-  local relays = { eddy.spawn(relay, a.near, b.near, 65536), eddy.spawn(relay, b.near, a.near, 65536) }
+  local relays = { eddy.spawn(pair.relay, a.near, b.near, 65536), eddy.spawn(pair.relay, b.near, a.near, 65536) }
   local far = eddy.spawn(tls.wrap, b.far, server("valid", { server = true }))
   assert(tls.wrap(a.far, client "good.test"))
   assert(far:await())
