@@ -440,6 +440,12 @@ static int l_context_tostring (lua_State *L) {
   return 1;
 }
 
+/* tls.speaks(stream) --> boolean: TLS was begun on it. */
+static int l_speaks (lua_State *L) {
+  lua_pushboolean(L, ed_stream_check(L, 1)->filter != NULL);
+  return 1;
+}
+
 /*
 ** tls.attach(stream, context [, host]) --> true | nil, err
 ** The stream speaks TLS from now on. Does not wait.
@@ -528,6 +534,7 @@ static const luaL_Reg functions[] = {
   {"context", l_context},
   {"attach", l_attach},
   {"is_context", l_is_context},
+  {"speaks", l_speaks},
   {NULL, NULL},
 };
 

@@ -197,19 +197,21 @@ local function check_host(context, host)
   if not host and context:verifies() then wrong "option 'host' is needed to verify the certificate" end
 end
 
+-- Closes the stream unless it was handed on: also when its task is cancelled or killed.
+local guard_meta = { __close = function(self)
+  if not self.is_done then self.stream:close() end
+end }
+
 -- The stream speaks TLS when this returns, or is closed.
 local function start(stream, context, host, name)
-  if context:is_server() then
-    host = nil
-  else
-    check_host(context, host)
-    if not context:verifies() then report_unverified(name or host or "?") end
-  end
+  local guard <close> = setmetatable({ stream = stream }, guard_meta)
+  if context:is_server() then host = nil
+  elseif not context:verifies() then report_unverified(name or host or "?") end
   local ok, err = native.attach(stream, context, host)
   if ok then ok, err = stream:handshake() end
-  if ok then return stream end
-  stream:close()
-  return nil, err
+  if not ok then return nil, err end
+  guard.is_done = true
+  return stream
 end
 
 --- Speak TLS on a connected stream from now on: as the client, or with `server=true` as the server.
@@ -223,6 +225,8 @@ end
 function tls.wrap(stream, options)
   local context, err, host = resolve(options)
   if not context then return nil, err end
+  if native.speaks(stream) then wrong "the stream speaks TLS already" end
+  if not context:is_server() then check_host(context, host) end
   return start(stream, context, host)
 end
 
