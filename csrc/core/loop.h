@@ -163,6 +163,7 @@ struct ed_loop {
   bool is_started; /* the alarm is in the uv loop */
   bool is_running;
   bool is_nested;      /* a task runs on top of the one that awaits it */
+  bool has_loose_vars; /* bound in a coroutine, which any task may take up (core/var) */
   bool is_installed;   /* our functions are in the library's table 'coroutine' */
   bool is_closing;     /* being torn down: nothing waits any more */
   bool is_left_behind; /* the pool still works for us: never freed */

@@ -103,10 +103,15 @@ static void push_all_visible (lua_State *L, ed_loop *loop) {
   else push_chain(L, loop, L);
 }
 
+/* A coroutine that has bound something may be taken up by any task. */
+static bool may_see_any (const ed_loop *loop) {
+  return loop->current == NULL || loop->current->has_vars || loop->has_loose_vars;
+}
+
 bool ed_vars_inherit (lua_State *L, ed_loop *loop, lua_State *child) {
   int top = lua_gettop(L);
   bool has_any;
-  if (loop->current != NULL && !loop->current->has_vars) return false;
+  if (!may_see_any(loop)) return false;
   luaL_checkstack(L, 8, "bindings");
   push_all_visible(L, loop);
   has_any = !lua_isnil(L, -1);
@@ -143,7 +148,7 @@ static int l_var_get (lua_State *L) {
   ed_task *task = loop->current;
   ed_class_check(L, loop, 1, ED_CLASS_VAR);
   lua_settop(L, 1);
-  if (task == NULL || task->has_vars)
+  if (may_see_any(loop))
     for (lua_State *co = task ? task->leaf : L; co != NULL;) {
       push_chain(L, loop, co);
       if (find_value(L)) return 1;
@@ -178,7 +183,8 @@ static int l_var_with (lua_State *L) {
   lua_insert(L, 3);
   lua_pushvalue(L, 3);
   put_node(L, 1, 2);
-  if (task != NULL) task->has_vars = true;
+  if (task != NULL && task->co == L) task->has_vars = true;
+  else loop->has_loose_vars = true;
   store_chain(L, loop, L);
   lua_pushcfunction(L, ed_trace_handler);
   lua_replace(L, 2);
