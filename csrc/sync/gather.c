@@ -386,6 +386,7 @@ static void check_member (lua_State *L, ed_loop *loop, lua_Integer i) {
 /* The script may change its list while we wait, so the members go into a table of our own. */
 static uint32_t take_list (lua_State *L, ed_loop *loop) {
   lua_Integer n = luaL_len(L, 1);
+  luaL_argcheck(L, n >= 0, 1, "its length is negative");
   luaL_argcheck(L, n < 0x7fffffff, 1, "too many members");
   lua_createtable(L, (int)n, 0);
   for (lua_Integer i = 1; i <= n; i++) {

@@ -166,6 +166,7 @@ static void check_keys (lua_State *L, lua_Integer n) {
 /* Replace the table at 1 by a list of its members, each checked. */
 static uint32_t take_members (lua_State *L, ed_loop *loop) {
   lua_Integer n = luaL_len(L, 1);
+  luaL_argcheck(L, n >= 0, 1, "its length is negative");
   luaL_argcheck(L, n < 0x1000000, 1, "too many members");
   check_keys(L, n);
   lua_createtable(L, (int)n, 0);
