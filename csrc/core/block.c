@@ -220,6 +220,8 @@ static int run_timed (lua_State *L, ed_block_verb verb) {
   ed_block *block;
   ed_check_callable(L, 2);
   task = ed_task_current(L);
+  if (ns != UINT64_MAX && !ed_heap_reserve(&task->loop->timers, &task->loop->mem))
+    return luaL_error(L, "not enough memory"); /* before the block is there */
   block = ed_block_open(L, task, verb, ED_SCOPE_BLOCK);
   if (ns != UINT64_MAX) ed_block_arm(L, block, ed_after(ed_loop_now(task->loop), ns));
   if (ns == 0) ed_scope_cancel(&block->scope, ED_BY_TIMEOUT);
