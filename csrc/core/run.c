@@ -327,6 +327,7 @@ static int l_stats (lua_State *L) {
 */
 static int l_dump (lua_State *L) {
   lua_settop(L, 1);
+  if (!lua_isnil(L, 1)) ed_check_callable(L, 1);
   ed_dump_push(L, ed_loop_of(L));
   if (lua_isnil(L, 1)) return 1;
   lua_call(L, 1, 0);

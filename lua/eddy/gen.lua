@@ -31,10 +31,6 @@ function iterate.closing_value(iter) return closing_values[iter] end
 
 -- ---- The producer's side -----------------------------------------------------------------------
 
-local function without_position(err)
-  return type(err) == "string" and err:gsub("^[^\n]-:%d+: ", "") or err
-end
-
 local function new_emit(self)
   local caught = 0
   return function(...)
@@ -48,7 +44,7 @@ local function new_emit(self)
       if caught <= PATIENCE then error(self.stop_, 0) end
     end
     local ok, err = pcall(yield, ...)
-    if not ok then error(without_position(err), 2) end
+    if not ok then error(misuse.without_position(err), 2) end
     if self.stop_ then error(self.stop_, 0) end
   end
 end

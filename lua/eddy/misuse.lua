@@ -49,6 +49,22 @@ function misuse.check_callable(name, number, value)
   if not misuse.is_callable(value) then wrong(name, number, "function", value) end
 end
 
+--- Was the method called with a colon, on an object whose metatable is `class`?
+---@param name string     of the method
+---@param self any
+---@param class table
+function misuse.check_self(name, self, class)
+  if debug.getmetatable(self) == class then return end
+  error(("calling '%s' on bad self (%s expected, got %s)"):format(name, class.__name,
+    self == nil and "nil" or type(self)), 3)
+end
+
+---@param err any
+---@return any err   a string without the position that `error` had put before it
+function misuse.without_position(err)
+  return type(err) == "string" and err:gsub("^[^\n]-:%d+: ", "") or err
+end
+
 ---@param value any
 ---@return boolean
 function misuse.is_task(value)
@@ -59,7 +75,7 @@ end
 function misuse.check_awaitable()
   if core.awaitable() then return end
   local ok, err = pcall(core.checkpoint)
-  if not ok then error(type(err) == "string" and err:gsub("^[^\n]-:%d+: ", "") or err, 3) end
+  if not ok then error(misuse.without_position(err), 3) end
 end
 
 return misuse

@@ -10,6 +10,7 @@
 -- more than `max`.
 
 local core = require "eddy.core"
+local misuse = require "eddy.misuse"
 
 local CLOSE_GRACE = 5   -- seconds that closing may take when its task is cancelled
 local NO_ENTRIES = math.huge
@@ -76,9 +77,10 @@ local function take_expired(self)
   end
 end
 
---- A task of the runtime's, for as long as something lies idle that can grow old.
+--- A task of the runtime's, for as long as something lies idle that can grow old. What a closed pool
+--- still has is closed by whoever closes the pool.
 local function reap(self)
-  while #self.free > 0 do
+  while #self.free > 0 and not self.is_closed do
     self.reap_at = earliest_expiry(self)
     self.changed:clear()
     core.select { self.changed, timeout = self.reap_at - core.now() }
@@ -178,6 +180,7 @@ local function fill_within(self, claim, timeout)
 end
 
 function Pool:get(options)
+  misuse.check_self("get", self, Pool)
   local timeout = check_timeout(options)
   local claim <close> = setmetatable({ pool = self }, Claim)
   if self.is_closed then
@@ -204,6 +207,7 @@ local function take_claim(slot)
 end
 
 function Slot:release()
+  misuse.check_self("release", self, Slot)
   local claim = take_claim(self)
   if not claim then return false end
   local owner, entry = claim.pool, claim.entry
@@ -219,6 +223,7 @@ function Slot:release()
 end
 
 function Slot:discard()
+  misuse.check_self("discard", self, Slot)
   local claim = take_claim(self)
   if not claim then return false end
   local _ <close> = claim.permit
@@ -231,6 +236,7 @@ Slot.__close = Slot.release
 -- ---- The whole ---------------------------------------------------------------------------------
 
 function Pool:stats()
+  misuse.check_self("stats", self, Pool)
   local idle = #self.free
   return { open = self.open_count, idle = idle, busy = self.open_count - idle, waiting = self.places:waiting() }
 end
@@ -243,6 +249,7 @@ end
 local REST = { __close = function(rest) close_idle(rest.pool) end }
 
 function Pool:close()
+  misuse.check_self("close", self, Pool)
   if self.is_closed then return end
   self.is_closed = true
   local waiting = self.places:waiting()
