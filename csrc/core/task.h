@@ -154,6 +154,9 @@ int ed_task_spawn_with (lua_State *L, ed_loop *loop, ed_scope *owner);
 */
 void ed_task_name (lua_State *L, ed_task *task, char *text, size_t room);
 
+/* Was it given a name by a script? */
+bool ed_task_is_named (lua_State *L, ed_task *task);
+
 /* Cancel a task for 'why'; true if this was the first request. */
 bool ed_task_cancel (ed_task *task, ed_why why);
 

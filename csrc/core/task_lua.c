@@ -244,13 +244,28 @@ static void push_name (lua_State *L, ed_task *task, int index) {
   lua_remove(L, -2);
 }
 
+/* Names are any bytes; lines of text, perhaps on a terminal, show no control characters. */
+static void copy_printable (char *text, size_t room, const char *name) {
+  snprintf(text, room, "%s", name);
+  for (char *at = text; *at != '\0'; at++)
+    if ((unsigned char)*at < ' ' || *at == 127) *at = '?';
+}
+
 void ed_task_name (lua_State *L, ed_task *task, char *text, size_t room) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->names);
   ed_task_push(L, task);
-  if (lua_rawget(L, -2) == LUA_TSTRING) snprintf(text, room, "%s", lua_tostring(L, -1));
+  if (lua_rawget(L, -2) == LUA_TSTRING) copy_printable(text, room, lua_tostring(L, -1));
   else if (task == task->loop->root) snprintf(text, room, "main");
   else snprintf(text, room, "task %u", (unsigned)task->id);
   lua_pop(L, 2);
+}
+
+bool ed_task_is_named (lua_State *L, ed_task *task) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->names);
+  ed_task_push(L, task);
+  bool is_named = lua_rawget(L, -2) == LUA_TSTRING;
+  lua_pop(L, 2);
+  return is_named;
 }
 
 static int l_task_name (lua_State *L) {
@@ -295,12 +310,10 @@ void ed_task_push_line (lua_State *L, ed_task *task) {
 }
 
 static int l_task_tostring (lua_State *L) {
-  char wait[200];
   ed_task *task = ed_task_check(L, 1);
-  describe_wait(task, wait, sizeof wait);
-  push_name(L, task, 1);
-  lua_pushfstring(
-    L, "eddy.Task %s: %s%s", lua_tostring(L, -1), ed_task_status(task), wait);
+  lua_pushliteral(L, "eddy.Task ");
+  ed_task_push_line(L, task);
+  lua_concat(L, 2);
   return 1;
 }
 

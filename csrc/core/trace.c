@@ -99,10 +99,11 @@ void ed_trace_push_coroutine (lua_State *L, ed_loop *loop, lua_State *co) {
 
 /* Push the whole text for the error at 1 of the running task. */
 static void push_text (lua_State *L, ed_task *task) {
-  char name[100] = "awaited by ";
+  char name[100] = "awaited by ", heading[100] = "in task ";
+  ed_task_name(L, task, heading + 8, sizeof heading - 8);
   push_origin(L, task->loop, 1);
   if (!lua_isstring(L, -1)) {
-    luaL_traceback(L, L, NULL, 1);
+    luaL_traceback(L, L, ed_task_is_named(L, task) ? heading : NULL, 1);
     add_spawning(L, task);
     lua_remove(L, -2);
     return;
