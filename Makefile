@@ -299,7 +299,7 @@ examples: program ## run the examples and compare their output
 
 FORMATTED := $(OUR_C) $(filter spec/%,$(ALL_C))
 
-CHECKS    := check-format check-luacheck check-floors check-colours check-sizes check-rockspec check-stubs check-reference
+CHECKS    := check-format check-luacheck check-floors check-colours check-sizes check-rockspec check-stubs check-reference check-conformance
 
 .PHONY: check lint format reference $(CHECKS)
 check: $(CHECKS) ## formatting, luacheck and the house's own lints (-k: all of them)
@@ -325,6 +325,9 @@ check-stubs: module
 check-reference:
 	$(call say,CHECK,reference)
 	$(Q)$(LUA) tools/reference.lua --check
+check-conformance:
+	$(call say,CHECK,conformance)
+	$(Q)$(LUA) tools/conformance.lua $(wildcard spec/conformance/*_spec.lua)
 check-rockspec:
 	$(call say,CHECK,rockspec)
 	$(Q)$(LUA) tools/rockspec.lua rockspec/eddy-scm-1.rockspec $(LUA_FILES)

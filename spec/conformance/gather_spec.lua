@@ -3,6 +3,7 @@
 -- luacheck: ignore 512 (a loop that is left at once closes what it stands on)
 local lu = ...
 local eddy = require "eddy"
+local process = require "spec.support.process"
 
 local TestGather = { clock = "manual", config = { on_error = function() end } }
 
@@ -158,6 +159,41 @@ function TestGather:test_s106_members_that_never_wait()
   lu.assertEquals(seen, { { 1, true, "a" }, { 2, true, "b" } })
 end
 
--- s107: not yet: net.connect over several addresses needs a resolver under the test's control (spec/io/connect_spec.lua has its own)
+-- Ours are the answers of the name service, of which every part of the host's name is an address.
+local function with_names(script)
+  local shim = os.tmpname()
+  local _ <close> = on_close(function() os.remove(shim) end)
+  local built = process.run(("${CC:-cc} -shared -fPIC -D_GNU_SOURCE -o %s spec/io/names.c -ldl"):format(shim))
+  if not built.ok then lu.skip "no C compiler for the name service of this test" end
+  local result = process.eddy({ "-e", 'local eddy, net, pair = require "eddy", require "eddy.net", require "spec.io.pair"\n'
+    .. script }, { env = { LD_PRELOAD = shim, ASAN_OPTIONS = (os.getenv "ASAN_OPTIONS" or "") .. ":verify_asan_link_order=0" } })
+  lu.assertEquals({ result.stderr, result.code }, { "", 0 })
+  return (result.stdout:gsub("lookup [^\n]*\n", ""))
+end
+
+function TestGather:test_outside_s107_staggered_start()
+  lu.assertEquals(with_names [[
+    local full <close> = pair.full_listener()            -- on 127.0.0.1: an attempt there hangs
+    local good <close> = assert(net.listen { host = "127.0.0.2", port = full.port })
+    eddy.sleep(0.01)
+    local handles = eddy.stats().handles
+    local function connect(host)
+      local from = eddy.now()
+      local stream, err = net.connect { host = host, port = full.port }
+      local took = eddy.now() - from
+      if not stream then return err, took end
+      local peer = stream:peername()
+      stream:close()
+      eddy.sleep(0.01)
+      return peer, took, eddy.stats().handles - handles
+    end
+    local peer, took, left = connect "127.0.0.1,127.0.0.2!"
+    print("after the delay", peer, took > 0.2, left)    -- and the attempt that hung is gone
+    peer, took, left = connect "127.0.0.3,127.0.0.4,127.0.0.2!"
+    print("after failures", peer, took < 0.2, left)
+    local err = connect "127.0.0.3,127.0.0.4,127.0.0.5!"
+    print("all fail", err.code, #err.suppressed)]],
+    "after the delay\t127.0.0.2\ttrue\t0\nafter failures\t127.0.0.2\ttrue\t0\nall fail\tECONNREFUSED\t2\n")
+end
 
 return { TestGather = TestGather }

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Statements 154 to 163: nested coroutines, iterators, metamethods, hooks. One test for each.
--- luacheck: ignore 512 (a loop that is left at once closes what it stands on)
+-- luacheck: ignore 512 581 (`not (x < y)` is meant; a loop that is left at once closes what it stands on)
 local lu = ...
 local eddy = require "eddy"
 local stock = require "spec.support.stock"
@@ -38,13 +38,13 @@ function TestGenerators:test_s155_yielded_values_are_the_users()
     end
     return sent
   end)
-  local got, sent = {}, nil
+  local got = {}
   local input = table.pack()
   for i = 1, #lists do
     got[i] = table.pack(step(table.unpack(input, 1, input.n)))
     input = lists[i]
   end
-  sent = step(table.unpack(input, 1, input.n))
+  local sent = step(table.unpack(input, 1, input.n))
   for i, list in ipairs(lists) do
     for _, seen in ipairs { got[i], sent[i] } do
       lu.assertEquals(seen.n, list.n, i)
@@ -101,13 +101,16 @@ function TestGenerators:test_s157_closing_one_that_awaits()
   lu.assertEquals({ coroutine.close(suspended), closed }, { true, "suspended" })
 end
 
+-- Messages of bad arguments name the function as it was found; ours have a module around theirs.
+local function unnamed(line) return (line:gsub("to '[^']*'", "to '?'"):gsub("coroutine expected", "thread expected")) end
+
 -- What any implementation of Lua's coroutine library does, told as text. (Lua's own test file is not copied.)
 local function behaviour(co)
   local log = {}
   local function note(...)
     local list = table.pack(...)
     for i = 1, list.n do list[i] = type(list[i]) == "thread" and "thread" or tostring(list[i]) end
-    log[#log + 1] = table.concat(list, " ")
+    log[#log + 1] = unnamed(table.concat(list, " "))
   end
   local main, is_main = co.running()
   note(type(main), is_main, co.isyieldable())
