@@ -214,14 +214,14 @@ function TestNames.test_outside_same_name_is_one_lookup()
     local target = { host = "slow,127.0.0.1!", port = port }
     local errors = {}
     for i = 1, 5 do errors[i] = eddy.spawn(net.connect, target) end
-    eddy.sleep(0.05)
-    print(eddy.stats().jobs)
+    eddy.sleep(0.1)
+    local jobs = eddy.stats().jobs
     for i = 1, 5 do print(select(2, errors[i]:await()).code) end
-    print(eddy.stats().jobs)
+    print(jobs, eddy.stats().jobs)
     net.connect(target)   -- nothing is remembered
   ]], {
-    "lookup slow,127.0.0.1!, 1 running", "1", "ECONNREFUSED", "ECONNREFUSED", "ECONNREFUSED", "ECONNREFUSED", "ECONNREFUSED",
-    "0", "lookup slow,127.0.0.1!, 1 running",
+    "lookup slow,127.0.0.1!, 1 running", "ECONNREFUSED", "ECONNREFUSED", "ECONNREFUSED", "ECONNREFUSED", "ECONNREFUSED",
+    "1\t0", "lookup slow,127.0.0.1!, 1 running",
   })
 end
 
@@ -263,7 +263,7 @@ function TestNames.test_outside_the_program_does_not_wait_for_a_silent_name_serv
     io.stdout:setvbuf "full"
     io.write "flushed"
   ]]
-  lu.assertEquals(lines, { "lookup silent!, 1 running", "false", "flushed" })
+  lu.assertEquals({ lines[#lines - 1], lines[#lines] }, { "false", "flushed" })   -- the lookup may be told or not
   lu.assertTrue(os.time() - began < 10)
 end
 
