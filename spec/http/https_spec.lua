@@ -105,9 +105,9 @@ local function open_proxy(group)
     to:close()
   end
   group:spawn(function()
-    for inner in listener:incoming() do
+    for stream in listener:incoming() do
       group:spawn(function()
-        local inner <close> = inner
+        local inner <close> = stream
         local head = inner:read_until "\r\n\r\n"
         asked[#asked + 1] = head:match "^[^\r]*"
         local port = head:match "^CONNECT [^ ]*:(%d+)"
