@@ -146,7 +146,7 @@ function TestEvents:test_s130_a_cancel_while_re_acquiring()
     error(seen, 0)
   end)
   turns(2)
-  local from, again = eddy.now(), nil
+  local from = eddy.now()
   do
     local _ <close> = condition.lock:acquire()
     condition:notify()
@@ -155,7 +155,7 @@ function TestEvents:test_s130_a_cancel_while_re_acquiring()
     eddy.sleep(3)
     lu.assertNil(seen)
   end
-  again = select(2, task:join())
+  local again = select(2, task:join())
   lu.assertAlmostEquals(at - from, 3, 1e-6)
   lu.assertTrue(rawequal(seen, again))
   lu.assertEquals({ seen.kind, seen.reason, task:status() }, { "cancelled", "why", "cancelled" })
