@@ -6,6 +6,8 @@
 */
 #include "core/trace.h"
 
+#include <string.h>
+
 #include "core/coroutine.h"
 #include "core/error.h"
 #include "core/site.h"
@@ -13,7 +15,8 @@
 enum {
   ORIGIN_VALUE = 1, /* what was passed on */
   ORIGIN_TEXT = 2,  /* the text of the task that failed with it */
-  MAX_ANCESTORS = 20
+  MAX_ANCESTORS = 20,
+  MAX_TEXT = 16384 /* bytes: beyond that it is passed on as it is */
 };
 
 void ed_trace_push (lua_State *L, ed_loop *loop, int index) {
@@ -97,6 +100,22 @@ void ed_trace_push_coroutine (lua_State *L, ed_loop *loop, lua_State *co) {
   lua_concat(L, 3);
 }
 
+/*
+** Is the text at the top long enough? A failure may go through as many tasks as there are, and
+** each has a text: were each longer than the one before, the whole would be quadratic.
+*/
+static bool is_full (lua_State *L) {
+  static const char mark[] = "\n...\t(awaited by more tasks)";
+  size_t len = lua_rawlen(L, -1);
+  if (len < MAX_TEXT) return false;
+  if (len >= sizeof mark
+    && strcmp(lua_tostring(L, -1) + len - (sizeof mark - 1), mark) == 0)
+    return true;
+  lua_pushstring(L, mark);
+  lua_concat(L, 2);
+  return true;
+}
+
 /* Push the whole text for the error at 1 of the running task. */
 static void push_text (lua_State *L, ed_task *task) {
   char name[100] = "awaited by ", heading[100] = "in task ";
@@ -108,6 +127,7 @@ static void push_text (lua_State *L, ed_task *task) {
     lua_remove(L, -2);
     return;
   }
+  if (is_full(L)) return;
   ed_task_name(L, task, name + 11, sizeof name - 11);
   lua_pushliteral(L, "\n");
   luaL_traceback(L, L, task->loop->is_own_origin ? NULL : name, 1);
