@@ -212,17 +212,28 @@ int ed_cancel_raise (lua_State *L, ed_task *task) {
   return lua_error(L);
 }
 
+/* Is the value at 'index' the cancellation of 'scope'? The table of them is at the top. */
+static bool is_cancellation_of (lua_State *L, ed_scope *scope, int index) {
+  bool is_same;
+  if (!scope->has_error) return false;
+  lua_rawgetp(L, -1, scope);
+  is_same = lua_rawequal(L, -1, index);
+  lua_pop(L, 1);
+  return is_same;
+}
+
+/* Mostly it is the cancellation that counts: a chain of tasks need not be gone through then. */
 ed_scope *ed_cancel_owner (lua_State *L, ed_loop *loop, ed_scope *from, int index) {
   ed_scope *owner = NULL;
   if (!lua_istable(L, index)) return NULL;
   index = lua_absindex(L, index);
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->cancels);
-  for (ed_scope *at = from; at != NULL && owner == NULL; at = at->parent) {
-    if (!at->has_error) continue;
-    lua_rawgetp(L, -1, at);
-    if (lua_rawequal(L, -1, index)) owner = at;
+  if (from->cause != NULL && is_cancellation_of(L, from->cause, index)) {
     lua_pop(L, 1);
+    return from->cause;
   }
+  for (ed_scope *at = from; at != NULL && owner == NULL; at = at->parent)
+    if (is_cancellation_of(L, at, index)) owner = at;
   lua_pop(L, 1);
   return owner;
 }
