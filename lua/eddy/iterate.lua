@@ -18,11 +18,12 @@ local floor, max = math.floor, math.max
 --- An iterator that ticks every `seconds`, counted from this call: the first tick comes after one
 --- period, and a slow body does not shift the later ones. Ticks that were missed are skipped, not
 --- made up for; a late one comes at once. Each step awaits; cancelling it raises in the loop.
----@param seconds number      above 0
+---@param seconds number      at least a nanosecond
 ---@return fun(): integer n   the number of periods that have passed since the call
 function iterate.every(seconds)
   misuse.check_number("every", 1, seconds)
   if seconds <= 0 or seconds ~= seconds then error("bad argument #1 to 'every' (must be above 0)", 2) end
+  if seconds < 1e-9 then error("bad argument #1 to 'every' (must be at least a nanosecond)", 2) end
   local start, n = now(), 0
   return function()
     n = max(n + 1, floor((now() - start) / seconds))
