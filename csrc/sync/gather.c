@@ -270,7 +270,8 @@ static bool has_failed_winner (const gathering *g) {
 static bool push_error (lua_State *L, const gathering *g, int texts) {
   ed_scope *cause = g->cause;
   bool is_outer = cause != NULL && cause != &g->block->scope;
-  int n = g->mode == GATHER_ALL || is_outer ? push_failures(L, g, texts) : 0;
+  bool tells = g->mode == GATHER_ALL || (is_outer && g->mode != GATHER_SETTLE);
+  int n = tells ? push_failures(L, g, texts) : 0;
   if (n > 1) ed_error_group(L, n, texts);
   if (n > 0) return true;
   if (is_outer) ed_cancel_push(L, g->op.loop, cause);
