@@ -126,14 +126,15 @@ LD_fuzz      := -fsanitize=fuzzer $(SANITIZE)
 
 LUA_FILES := $(sort $(wildcard lua/*/*.lua lua/*/*/*.lua lua/*/*/*/*.lua))
 LIB_C     := $(sort $(filter-out csrc/main.c,$(wildcard csrc/*.c csrc/*/*.c)))
-MODULE_C  := $(filter-out csrc/preload.c,$(LIB_C))
+MODULE_C  := $(filter-out csrc/preload.c csrc/host/attach.c,$(LIB_C))
 PURE_C    := $(sort $(wildcard csrc/base/*.c csrc/proto/*.c))
 OUR_C     := $(sort $(wildcard csrc/*.[ch] csrc/*/*.[ch]))
-ALL_C     := $(OUR_C) $(sort $(wildcard spec/c/*.[ch] spec/fuzz/*.[ch] spec/support/*.[ch] spec/sweep/*.[ch] bench/*.[ch] bench/*/*.[ch]))
+ALL_C     := $(OUR_C) $(sort $(wildcard examples/embed/*.[ch] spec/c/*.[ch] spec/host/*.[ch] spec/fuzz/*.[ch] spec/support/*.[ch] spec/sweep/*.[ch] bench/*.[ch] bench/*/*.[ch]))
 ALL_LUA   := $(LUA_FILES) $(sort $(wildcard tools/*.lua spec/*.lua spec/*/*.lua spec/*/*/*.lua bench/*.lua bench/*/*.lua examples/*.lua examples/*/*.lua))
 PAGES     := $(sort $(wildcard README.md docs/*.md docs/*/*.md docs/*/*/*.md))
 EXAMPLES  := $(sort $(wildcard examples/*.lua))
-C_TESTS   := $(sort $(basename $(wildcard spec/c/*_test.c)))
+C_TESTS   := $(sort $(basename $(wildcard spec/c/*_test.c spec/host/*_test.c)))
+HOSTS     := $(sort $(basename $(wildcard examples/embed/*.c)))
 FUZZERS   := $(sort $(basename $(wildcard spec/fuzz/fuzz_*.c)))
 BENCH_C   := $(sort $(basename $(wildcard bench/*.c)))
 
@@ -190,6 +191,16 @@ $(1)/spec/c/%_test: spec/c/%_test.c $(1)/lib/libpure.a
 	$(Q)mkdir -p $$(@D)
 	$(Q)$$(CC_$(2)) $$(CFLAGS_$(2)) -Ispec/c -MMD -MP $$< $(1)/lib/libpure.a -o $$@ $$(LD_$(2)) $(LDFLAGS) $(LIBS) -lm
 
+$(1)/spec/host/%_test: spec/host/%_test.c $(1)/lib/libeddy.a
+	$$(call say,CC,$$@)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC_$(2)) $$(CFLAGS_$(2)) -Ispec/c -MMD -MP $$< $(1)/lib/libeddy.a -o $$@ $$(LD_$(2)) $(EXE_LD) $(LDFLAGS) $(LIBS) $(LUA_LIBS)
+
+$(1)/examples/embed/%: examples/embed/%.c $(1)/lib/libeddy.a
+	$$(call say,CC,$$@)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC_$(2)) $$(CFLAGS_$(2)) -MMD -MP $$< $(1)/lib/libeddy.a -o $$@ $$(LD_$(2)) $(EXE_LD) $(LDFLAGS) $(LIBS) $(LUA_LIBS)
+
 $(1)/spec/fuzz/fuzz_%: spec/fuzz/fuzz_%.c spec/fuzz/replay.c $(1)/lib/libpure.a
 	$$(call say,CC,$$@)
 	$(Q)mkdir -p $$(@D)
@@ -226,7 +237,7 @@ ENV      := LUA_PATH="$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;" LUA_CPATH=
 	EDDY_PROGRAM="$(abspath $(B))/bin/eddy"
 # With SPEC=word only the specs, and the C tests, whose names hold it.
 PICKED   := $(foreach t,$(C_TESTS) $(FUZZERS),$(if $(SPEC),$(if $(findstring $(SPEC),$(t)),$(t)),$(t)))
-PICKED_C := $(filter spec/c/%,$(PICKED))
+PICKED_C := $(filter spec/c/% spec/host/%,$(PICKED))
 PICKED_F := $(filter spec/fuzz/%,$(PICKED))
 corpus    = $(wildcard spec/fuzz/corpus/$(1:spec/fuzz/fuzz_%=%)/*)
 
@@ -297,7 +308,7 @@ examples: program ## run the examples and compare their output
 
 # ---- Looking ---------------------------------------------------------------------------------
 
-FORMATTED := $(OUR_C) $(filter spec/%,$(ALL_C))
+FORMATTED := $(OUR_C) $(filter spec/% examples/%,$(ALL_C))
 
 CHECKS    := check-format check-luacheck check-floors check-colours check-sizes check-rockspec check-stubs check-reference check-conformance
 

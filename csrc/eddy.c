@@ -21,6 +21,7 @@
 #include "core/time.h"
 #include "core/trace.h"
 #include "core/var.h"
+#include "host/host.h"
 #include "io/io.h"
 #include "sync/sync.h"
 
@@ -152,6 +153,7 @@ static void open_kernel (lua_State *L, ed_loop *loop, int box) {
   ed_open_run(L, box);
   ed_open_probe(L, box);
   ed_open_sync(L, loop, box);
+  ed_open_host(L, box);
   ed_setfuncs(L, functions, box);
   set_versions(L);
 }

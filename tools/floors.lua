@@ -49,8 +49,8 @@ end
 
 -- ---- C -----------------------------------------------------------------------------------------
 
-local FLOOR = { base = 1, core = 2, proto = 2, sync = 3, io = 4, bind = 5 }
-local TOP = 6
+local FLOOR = { base = 1, core = 2, proto = 2, sync = 3, io = 4, bind = 5, host = 6 }
+local TOP = 7
 -- Headers beside the floors that those who know Lua may include.
 local COMMON = { ["eddy.h"] = true, ["compat.h"] = true }
 local FOREIGN = { ["lua.h"] = true, ["lauxlib.h"] = true, ["lualib.h"] = true, ["uv.h"] = true }

@@ -148,7 +148,9 @@ void *ed_loop_calloc (ed_loop *loop, size_t size) {
 /* ---- time ---- */
 
 uint64_t ed_loop_now (ed_loop *loop) {
-  return loop->is_manual ? loop->clock : uv_hrtime();
+  if (loop->is_manual) return loop->clock;
+  if (!loop->is_paced) return uv_hrtime();
+  return loop->clock + (uint64_t)((double)(uv_hrtime() - loop->since) * loop->pace);
 }
 
 /*
@@ -156,8 +158,9 @@ uint64_t ed_loop_now (ed_loop *loop) {
 ** would leave the poll without an end; uv_stop makes that poll look only.
 */
 static void on_alarm (uv_timer_t *alarm) {
-  ((ed_loop *)alarm->data)->alarm_due = UINT64_MAX;
-  uv_stop(alarm->loop);
+  ed_loop *loop = alarm->data;
+  loop->alarm_due = UINT64_MAX;
+  if (!loop->is_driven) uv_stop(alarm->loop);
 }
 
 static void set_alarm (ed_loop *loop, uint64_t due, uint64_t ms) {
@@ -167,13 +170,24 @@ static void set_alarm (ed_loop *loop, uint64_t due, uint64_t ms) {
   if (uv_timer_start(&loop->alarm, on_alarm, ms, 0) == 0) loop->alarm_due = due;
 }
 
-/* Before libuv may block: at the latest it wakes us for the first timer. */
-static void arm_alarm (ed_loop *loop) {
-  uint64_t due = loop->is_manual ? UINT64_MAX : ed_heap_due(&loop->timers);
-  uint64_t now = ed_loop_now(loop);
-  uint64_t ns = due > now ? due - now : 0;
+uint64_t ed_loop_until_timer (ed_loop *loop) {
+  uint64_t due = ed_heap_due(&loop->timers), now;
+  double ns;
+  if (due == UINT64_MAX) return UINT64_MAX;
+  now = ed_loop_now(loop);
+  if (due <= now) return 0;
+  if (loop->is_manual || (loop->is_paced && loop->pace <= 0)) return UINT64_MAX;
+  if (!loop->is_paced) return due - now;
+  ns = (double)(due - now) / loop->pace + 1;
+  return ns < 9e18 ? (uint64_t)ns : UINT64_MAX;
+}
+
+void ed_loop_arm (ed_loop *loop) {
+  uint64_t ns = ed_loop_until_timer(loop);
   uint64_t ms = ns / 1000000 + (ns % 1000000 != 0);
-  if (due == UINT64_MAX) due = UINT64_MAX - 1;
+  uint64_t due = UINT64_MAX - 1;
+  if (ns != UINT64_MAX)
+    due = loop->is_paced ? uv_hrtime() + ns : ed_heap_due(&loop->timers);
   if (loop->probe != NULL) ms = ed_probe_patience(loop->probe, ms);
   set_alarm(loop, due, ms < far_away_ms ? ms : far_away_ms);
 }
@@ -195,7 +209,7 @@ static void fire_timers (ed_loop *loop) {
 
 /* A manual clock jumps to the next timer when nothing else can happen first. */
 static void jump (ed_loop *loop) {
-  if (loop->is_manual && loop->njobs == 0 && loop->timers.count > 0)
+  if (loop->njobs == 0 && loop->timers.count > 0)
     if (loop->clock < ed_heap_due(&loop->timers))
       loop->clock = ed_heap_due(&loop->timers);
 }
@@ -239,14 +253,17 @@ static void run_uv (ed_loop *loop, uv_run_mode mode) {
 
 /* ---- the turn ---- */
 
-/* The slice is real time, also under a manual clock. */
-void ed_loop_run_ready (ed_loop *loop) {
-  uint64_t end = uv_hrtime() + slice_ns;
+void ed_loop_run_until (ed_loop *loop, uint64_t end, int batch) {
+  bool is_real = !loop->is_manual && !loop->is_paced; /* the end always is */
   while (!ed_list_is_empty(&loop->ready)) {
-    ed_task_run_ready(loop, BATCH);
+    ed_task_run_ready(loop, batch);
     loop->now = ed_loop_now(loop);
-    if ((loop->is_manual ? uv_hrtime() : loop->now) >= end) break;
+    if ((is_real ? loop->now : uv_hrtime()) >= end) break;
   }
+}
+
+void ed_loop_run_ready (ed_loop *loop) {
+  ed_loop_run_until(loop, uv_hrtime() + slice_ns, BATCH);
 }
 
 /* A busy system takes a moment to bring the bytes of a socket to its other end. */
@@ -270,21 +287,33 @@ static bool look_finds_nothing (ed_loop *loop) {
 }
 
 static void wait_for_events (ed_loop *loop) {
-  if (loop->is_manual) {
+  if (loop->is_manual && !loop->is_by_hand) {
     if (!look_finds_nothing(loop)) return;
     if (loop->timers.count > 0 && loop->njobs == 0) {
       jump(loop);
       return;
     }
   }
-  arm_alarm(loop);
+  ed_loop_arm(loop);
   run_uv(loop, UV_RUN_ONCE);
+}
+
+void ed_loop_fire (ed_loop *loop) {
+  fire_timers(loop);
+  if (loop->hosting != NULL) loop->hosting->posted(loop);
+}
+
+void ed_loop_poll (ed_loop *loop) { run_uv(loop, UV_RUN_ONCE); }
+
+void ed_loop_look (ed_loop *loop) {
+  run_uv(loop, UV_RUN_NOWAIT);
+  ed_loop_fire(loop);
 }
 
 void ed_loop_turn (ed_loop *loop, bool may_block) {
   if (may_block && ed_list_is_empty(&loop->ready)) wait_for_events(loop);
   else run_uv(loop, UV_RUN_NOWAIT);
-  fire_timers(loop);
+  ed_loop_fire(loop);
   if (loop->probe != NULL) ed_probe_turn(loop);
   else ed_loop_run_ready(loop);
 }
@@ -312,7 +341,7 @@ bool ed_loop_is_stuck (const ed_loop *loop) {
 
 /* ---- the way down ---- */
 
-static void kill_all (ed_loop *loop) {
+void ed_loop_kill_all (ed_loop *loop) {
   while (!ed_list_is_empty(&loop->top.children)) {
     ed_link *first = loop->top.children.next;
     ed_task *task = ED_OF(first, ed_task, sibling);
@@ -348,7 +377,7 @@ void ed_loop_drain (lua_State *L, ed_loop *loop) {
   if (!loop->is_started) return;
   loop->L = L;
   loop->is_closing = true;
-  kill_all(loop);
+  ed_loop_kill_all(loop);
   if (loop->pool != NULL) loop->end_pool(loop);
   close_handles(loop);
   let_uv_finish(loop);
@@ -372,6 +401,7 @@ static bool close_uv (ed_loop *loop) {
 void ed_loop_close (lua_State *L, ed_box *box) {
   ed_loop *loop = box->loop;
   if (loop == NULL) return;
+  if (loop->hosting != NULL) loop->hosting->closing(L, loop);
   ed_loop_drain(L, loop);
   loop->is_closing = true;
   if (loop->is_started && !close_uv(loop)) loop->is_left_behind = true;

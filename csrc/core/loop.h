@@ -92,6 +92,12 @@ typedef struct ed_spare {
 } ed_spare;
 
 typedef struct ed_probe ed_probe;
+/* What a host (csrc/host) wants to be asked. */
+typedef struct ed_hosting {
+  void (*posted)(ed_loop *loop); /* once a turn, after libuv: what other threads sent */
+  bool (*report)(lua_State *L, ed_loop *loop);  /* error at 1, its task or nil at 2 */
+  void (*closing)(lua_State *L, ed_loop *loop); /* the runtime goes; all still works */
+} ed_hosting;
 
 struct ed_loop {
   lua_State *L;  /* that runs 'run' now */
@@ -157,9 +163,16 @@ struct ed_loop {
   void (*on_start)(
     ed_loop *loop); /* libuv has started: put your handles beside the alarm */
   void (*on_stop)(ed_loop *loop); /* the uv loop is about to go: close them */
-  uint64_t clock;                 /* of the manual clock */
+  struct eddy *host;              /* of csrc/host, or NULL */
+  const ed_hosting *hosting;
   size_t *remains; /* where a test wants to find how many bytes were left in the end */
+  uint64_t clock;  /* of the manual clock; of a paced one at real time 'since' */
+  uint64_t since;
+  double pace; /* of a paced clock: seconds per second of real time */
+  bool is_paced;
   bool is_manual;
+  bool is_by_hand; /* the manual clock never jumps */
+  bool is_driven;  /* somebody else runs libuv: never stop it */
   bool is_started; /* the alarm is in the uv loop */
   bool is_running;
   bool is_nested;      /* a task runs on top of the one that awaits it */
@@ -215,6 +228,24 @@ typedef struct ed_pipe_guard {
 
 ed_pipe_guard ed_pipe_guard_begin (void);
 void ed_pipe_guard_end (ed_pipe_guard guard);
+
+/* The parts of a turn: libuv without waiting, due timers and posts; then ready tasks, one at
+   least, until 'end' by uv_hrtime, looking at the clock after each 'batch'. */
+void ed_loop_look (ed_loop *loop);
+void ed_loop_run_until (ed_loop *loop, uint64_t end, int batch);
+void ed_loop_fire (ed_loop *loop); /* due timers and posts alone */
+
+/* Only libuv, waiting for something. */
+void ed_loop_poll (ed_loop *loop);
+
+/* Before libuv may block: at the latest it wakes us for the first timer. */
+void ed_loop_arm (ed_loop *loop);
+
+/* Real ns until the first timer is due; UINT64_MAX: there is none, or the clock stands. */
+uint64_t ed_loop_until_timer (ed_loop *loop);
+
+/* Kill every task. */
+void ed_loop_kill_all (ed_loop *loop);
 
 /* One turn. 'may_block': wait for libuv when nothing is ready. */
 void ed_loop_turn (ed_loop *loop, bool may_block);

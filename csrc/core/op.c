@@ -105,6 +105,21 @@ ed_task *ed_checkpoint (lua_State *L) {
   return task;
 }
 
+/* As cancelled_k, but the loop comes along: the function that is left is not ours. */
+static int refused_k (lua_State *L, int status, lua_KContext loop) {
+  (void)status;
+  return ed_cancel_raise(L, ((ed_loop *)loop)->current);
+}
+
+int ed_op_refuse (lua_State *L, ed_loop *loop) {
+  ed_task *task = loop->current;
+  if (task == NULL || task->leaf != L || task->barred != 0 || !lua_isyieldable(L))
+    return raise_impossible(L, loop);
+  ed_list_append(&loop->ready, &task->ready);
+  task->state = ED_TASK_READY;
+  return lua_yieldk(L, 0, (lua_KContext)loop, refused_k);
+}
+
 bool ed_spend (ed_loop *loop) {
   if (--loop->luck <= 0) return false;
   return loop->luck % LUCK_LOOK != 0 || ed_loop_now(loop) - loop->now < slice_ns;
@@ -266,6 +281,23 @@ static int await_k (lua_State *L, int status, lua_KContext ctx) {
     return luaL_error(L, "a task that waits was resumed by a script");
   if (task->op == NULL) return ed_cancel_raise(L, task); /* a scope took it away */
   return answer(L, task, task->op);
+}
+
+static int await_in_k (lua_State *L, int status, lua_KContext loop) {
+  ed_task *task = ((ed_loop *)loop)->current;
+  (void)status;
+  if (task == NULL || task->leaf != L)
+    return luaL_error(L, "a task that waits was resumed by a script");
+  if (task->op == NULL) return ed_cancel_raise(L, task);
+  return answer(L, task, task->op);
+}
+
+int ed_await_in (lua_State *L, ed_op *op) {
+  ed_task *task = op->task;
+  op->owners |= ED_ENGINE;
+  count_pending(op, 1);
+  task->state = ED_TASK_WAITING;
+  return lua_yieldk(L, 0, (lua_KContext)task->loop, await_in_k);
 }
 
 int ed_await (lua_State *L, ed_op *op, int started) {

@@ -143,8 +143,7 @@ static int push_outcome (lua_State *L, ed_task *root, bool deadlocked) {
   return root->state == ED_TASK_DONE ? n : lua_error(L);
 }
 
-/* Was this option set to false? */
-static bool has_config_off (lua_State *L, ed_loop *loop, const char *name) {
+bool ed_config_is_off (lua_State *L, ed_loop *loop, const char *name) {
   bool is_off;
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->config);
   lua_getfield(L, -1, name);
@@ -156,7 +155,7 @@ static bool has_config_off (lua_State *L, ed_loop *loop, const char *name) {
 static void prepare_run (lua_State *L, ed_loop *loop) {
   int status = ed_loop_start(loop);
   if (status < 0) luaL_error(L, "cannot start the loop: %s", uv_strerror(status));
-  if (!has_config_off(L, loop, "coroutine")) ed_coroutine_install(L, loop, true);
+  if (!ed_config_is_off(L, loop, "coroutine")) ed_coroutine_install(L, loop, true);
   push_guard(L);
   loop->L = L;
   loop->is_running = true;
@@ -282,7 +281,8 @@ static void set_seed (lua_State *L, ed_loop *loop) {
 static int l_config (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
   luaL_checktype(L, 1, LUA_TTABLE);
-  if (loop->is_running) return luaL_error(L, "config cannot change while eddy.run is on");
+  if (loop->is_running && (loop->root != NULL || loop->current != NULL))
+    return luaL_error(L, "config cannot change while eddy.run is on");
   for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING) return luaL_error(L, "config options have names");
     check_option(L, lua_tostring(L, -2));
@@ -296,7 +296,7 @@ static int l_config (lua_State *L) {
   set_clock(L, loop);
   set_kill_grace(L, loop);
   set_seed(L, loop);
-  if (has_config_off(L, loop, "coroutine")) ed_coroutine_install(L, loop, false);
+  if (ed_config_is_off(L, loop, "coroutine")) ed_coroutine_install(L, loop, false);
   return 0;
 }
 

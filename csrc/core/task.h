@@ -157,6 +157,9 @@ void ed_task_name (lua_State *L, ed_task *task, char *text, size_t room);
 /* Was it given a name by a script? */
 bool ed_task_is_named (lua_State *L, ed_task *task);
 
+/* Name the task whose userdata is at 'task' by the string at 'name', both absolute. */
+void ed_task_set_name (lua_State *L, ed_loop *loop, int task, int name);
+
 /* Cancel a task for 'why'; true if this was the first request. */
 bool ed_task_cancel (ed_task *task, ed_why why);
 

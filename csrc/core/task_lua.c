@@ -138,7 +138,7 @@ static int l_spawn (lua_State *L) {
   return 1;
 }
 
-static void set_name (lua_State *L, ed_loop *loop, int task, int name) {
+void ed_task_set_name (lua_State *L, ed_loop *loop, int task, int name) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->names);
   lua_pushvalue(L, task);
   lua_pushvalue(L, name);
@@ -159,7 +159,7 @@ int ed_task_spawn_with (lua_State *L, ed_loop *loop, ed_scope *owner) {
   if (lua_getfield(L, 1, "name") != LUA_TNIL) luaL_checkstring(L, -1);
   lua_replace(L, 1);
   ed_task_spawn(L, loop, owner, lua_gettop(L) - 2, true)->site = ed_site_here(L, loop);
-  if (!lua_isnil(L, 1)) set_name(L, loop, 2, 1);
+  if (!lua_isnil(L, 1)) ed_task_set_name(L, loop, 2, 1);
   return 1;
 }
 
@@ -321,6 +321,7 @@ static int l_task_tostring (lua_State *L) {
 
 /* (err, task) to config.on_error, or to stderr */
 static int hand_to_on_error (lua_State *L, ed_loop *loop) {
+  if (loop->hosting != NULL && loop->hosting->report(L, loop)) return 0;
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->config);
   if (lua_getfield(L, -1, "on_error") == LUA_TFUNCTION) {
     lua_pushvalue(L, 1);

@@ -14,7 +14,7 @@ for _, name in ipairs {
   "run", "spawn", "spawn_with", "background", "current", "sleep", "sleep_until", "now",
   "group", "gather", "settle", "race", "any", "timeout", "within", "shield", "deadline",
   "remaining", "cancelled", "is", "error", "config", "stats", "dump", "future", "await",
-  "Error", "ErrorGroup", "coroutine", "atomic", "var",
+  "Error", "ErrorGroup", "coroutine", "atomic", "var", "frame",
 } do
   eddy[name] = core[name]
 end
@@ -45,12 +45,12 @@ eddy.every, eddy.as_completed, eddy.map, eddy.each = iterate.every, iterate.as_c
 eddy.gen = require("eddy.gen").new
 eddy.defer = require("eddy.defer").new
 eddy.require = require("eddy.loader").require
+eddy.on = require("eddy.host").on
 
 eddy.offload = core.offload.offload   -- no wrapper: refusals name the line of the caller
 eddy.offload_map = require("eddy.offload").offload_map
 
 local later = {
-  frame = true, on = true,
 }
 
 return setmetatable(eddy, {

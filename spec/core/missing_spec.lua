@@ -8,7 +8,7 @@ local NAMES = {
   "settle", "race", "any", "as_completed", "map", "each", "timeout", "within", "shield", "deadline", "remaining",
   "cancelled", "defer", "pcall", "is", "error", "future", "await", "gen", "coroutine", "require", "atomic", "var",
   "config", "stats", "dump", "semaphore", "lock", "event", "condition", "barrier", "queue", "select", "ratelimit",
-  "pool", "offload", "offload_map",
+  "pool", "offload", "offload_map", "frame", "on",
 }
 
 local HERE = {
@@ -16,7 +16,7 @@ local HERE = {
   "race", "any", "timeout", "within", "shield", "deadline", "remaining", "cancelled", "pcall", "is", "error",
   "config", "stats", "dump", "semaphore", "event", "queue", "atomic", "var", "every", "as_completed", "map", "each",
   "defer", "future", "await", "gen", "require", "lock", "condition", "barrier", "select", "ratelimit", "pool",
-  "offload", "offload_map",
+  "offload", "offload_map", "frame", "on",
 }
 
 local TestNames = {}

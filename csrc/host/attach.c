@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** eddy_new: a runtime for a state of the host's, or for one of our own with a limit of memory.
+** In the archive only, not in the module: it brings the Lua half of the library along.
+**
+** Everything that can fail comes before the last step, and undoes itself.
+*/
+#include <stdlib.h>
+#include <string.h>
+
+#include <lualib.h>
+
+#include "compat.h"
+#include "core/coroutine.h"
+#include "core/run.h"
+#include "host/host.h"
+
+/* ---- config ---- */
+
+int eddy_config_init (eddy_config *config, size_t size) {
+  if (config == NULL || size < offsetof(eddy_config, loop) || size > sizeof *config)
+    return EDDY_EINVAL;
+  memset(config, 0, size);
+  config->size = size;
+  return EDDY_OK;
+}
+
+/* A caller that was compiled with an older header has a shorter struct: the rest is defaults. */
+static int read_config (eddy_config *to, const eddy_config *from) {
+  memset(to, 0, sizeof *to);
+  if (from == NULL) return EDDY_OK;
+  if (from->size < offsetof(eddy_config, loop)) return EDDY_EINVAL;
+  if (from->size > sizeof *to) return EDDY_EINVAL;
+  memcpy(to, from, from->size);
+  if (to->flags & ~(uint32_t)EDDY_DRIVEN) return EDDY_EINVAL;
+  if ((to->flags & EDDY_DRIVEN) && to->loop == NULL) return EDDY_EINVAL;
+  return EDDY_OK;
+}
+
+/* ---- a state of our own ---- */
+
+static void *plain_alloc (void *ud, void *block, size_t old, size_t size) {
+  (void)ud, (void)old;
+  if (size > 0) return realloc(block, size);
+  free(block);
+  return NULL;
+}
+
+/* Counts what Lua holds; a request beyond the limit is answered as if memory had run out. */
+static void *limited_alloc (void *ud, void *block, size_t old, size_t size) {
+  eddy *e = ud;
+  void *moved;
+  if (block == NULL) old = 0; /* it tells the kind of object then */
+  if (size > old && e->config.mem_limit > 0
+    && (size - old > e->config.mem_limit || e->used > e->config.mem_limit - (size - old)))
+    return NULL;
+  moved = e->config.alloc(e->config.alloc_ud, block, old, size);
+  if (moved == NULL && size > 0) return NULL;
+  e->used = e->used - old + size;
+  return moved;
+}
+
+static lua_State *new_state (eddy *e) {
+  if (e->config.alloc == NULL) e->config.alloc = plain_alloc;
+  e->owns_state = true;
+  return ed_lua_newstate(limited_alloc, e);
+}
+
+/* ---- attaching ---- */
+
+static int l_attach (lua_State *L) {
+  eddy *e = lua_touserdata(L, 1);
+  ed_box *box;
+  luaL_checkversion(L);
+  if (e->owns_state) luaL_openlibs(L);
+  eddy_preload(L);
+  luaL_requiref(L, "eddy.core", luaopen_eddy_core, 0);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &ed_box_key);
+  box = lua_touserdata(L, -1);
+  if (box == NULL || box->loop == NULL) return ed_loop_gone(L);
+  e->loop = box->loop;
+  if (!ed_config_is_off(L, e->loop, "coroutine")) ed_coroutine_install(L, e->loop, true);
+  return 0;
+}
+
+/* The loop is found; from here on nothing of Lua can fail. */
+static int open_loop (eddy *e, ed_loop *loop) {
+  int status = EDDY_OK;
+  e->loop = NULL;
+  if (loop->is_running || loop->host != NULL) return EDDY_EINVAL;
+  if (e->config.loop != NULL) status = ed_loop_use(loop, e->config.loop);
+  if (status < 0) return EDDY_EINVAL; /* it has run on another one */
+  if (ed_loop_start(loop) < 0) return EDDY_ENOMEM;
+  e->is_attached = true;
+  if (ed_host_open(e, loop) < 0) return EDDY_ENOMEM;
+  loop->L = e->L;
+  loop->is_running = true;
+  loop->root = NULL;
+  loop->now = ed_loop_now(loop);
+  return EDDY_OK;
+}
+
+static int attach (eddy *e, lua_State *L) {
+  int status;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  e->L = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  status = ed_host_protect(e, L, l_attach, e, 0);
+  return status == EDDY_OK ? open_loop(e, e->loop) : status;
+}
+
+int eddy_new (eddy **made, lua_State *L, const eddy_config *config) {
+  eddy *e;
+  int status;
+  bool is_own = L == NULL;
+  if (made == NULL) return EDDY_EINVAL;
+  *made = NULL;
+  if (!is_own && (eddy_of(L) != NULL || !lua_checkstack(L, LUA_MINSTACK)))
+    return EDDY_EINVAL;
+  if ((e = ed_host_new()) == NULL) return EDDY_ENOMEM;
+  status = read_config(&e->config, config);
+  if (status == EDDY_OK && is_own && (L = new_state(e)) == NULL) status = EDDY_ENOMEM;
+  if (status == EDDY_OK) status = attach(e, L);
+  if (status == EDDY_OK) {
+    *made = e;
+    return EDDY_OK;
+  }
+  if (is_own && L != NULL) lua_close(L);
+  eddy_release(e);
+  return status;
+}
