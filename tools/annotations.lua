@@ -8,6 +8,7 @@ local annotations = {}
 annotations.aliases = {
   ["iterate.every"] = "eddy.every", ["iterate.as_completed"] = "eddy.as_completed", ["iterate.map"] = "eddy.map",
   ["iterate.each"] = "eddy.each", ["gen.new"] = "eddy.gen", ["defer.new"] = "eddy.defer", ["offload.offload_map"] = "eddy.offload_map",
+  ["host.on"] = "eddy.on",
   ["loader.require"] = "eddy.require",
 }
 

@@ -40,6 +40,7 @@ return function(eddy)
       slot:release()
       pool:close()
     end
+    live["eddy.Events"] = getmetatable(eddy.on("stub")).__index
     live["eddy.Error"] = core.Error.__index
     live["eddy.net"] = net
     live["eddy.testing"] = testing

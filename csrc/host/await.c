@@ -24,16 +24,17 @@ typedef struct waiting {
 
 struct eddy_op {
   ed_post post; /* the answer, in the queue */
+  uint32_t refs;
+  int status;
+  bool is_answered; /* a status is there */
+  bool is_unwanted; /* the wait was given up */
+  /* from here on the loop's thread alone; a word apart, as compilers read flags by the word */
   ed_link link; /* in host->ops */
   eddy *host;   /* counted */
   const eddy_op_class *type;
   waiting *wait; /* NULL: nobody waits */
   uv_work_t work;
   int (*run)(void *data);
-  uint32_t refs;
-  int status;
-  bool is_answered;  /* a status is there */
-  bool is_unwanted;  /* the wait was given up */
   bool is_known;     /* the loop's thread has seen the answer */
   bool is_on_pool;   /* a thread of the pool may be in 'run' */
   bool is_cancelled; /* the host was asked */

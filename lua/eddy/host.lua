@@ -8,10 +8,10 @@ local core = require "eddy.core"
 
 local host = {}
 
----@class eddy.Listener
+---@class eddy.Events
 ---@field name_ string
 ---@field queue_ eddy.Queue     of packed values
-local Listener = { __name = "eddy.Listener" }
+local Listener = { __name = "eddy.Events" }
 Listener.__index = Listener
 
 local listeners   -- name -> list of listeners in order of arrival, weak
@@ -29,9 +29,7 @@ local function forget(list, gone)
   list.n = kept
 end
 
---- The next event's values; waits for it. Nil once the listener is closed.
----@async
----@return any ...
+-- The next event's values; waits for it. Nil once the listener is closed.
 function Listener:__call()
   local values = self.queue_:get()
   if values then return table.unpack(values, 1, values.n) end
@@ -58,10 +56,10 @@ end
 --- Iterate over the host's events of this name, from now on: `for value in eddy.on("click") do ... end`.
 --- An event without values gives `true`. Leaving the loop ends the listening.
 ---@param name string
----@return eddy.Listener next
+---@return eddy.Events next
 ---@return nil
 ---@return nil
----@return eddy.Listener closing_value
+---@return eddy.Events closing_value
 function host.on(name)
   if type(name) ~= "string" then error(("bad argument #1 to 'on' (string expected, got %s)"):format(type(name)), 2) end
   if not listeners then

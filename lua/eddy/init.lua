@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- Module "eddy": the kernel as scripts see it. What is fast or touches the loop is C
--- (eddy.core); here are the few functions that are policy, and a clear answer for every name of
--- the contract that does not exist yet.
+-- (eddy.core); here are the few functions that are policy.
 
 local core = require "eddy.core"
 require "eddy.errors"
@@ -50,11 +49,4 @@ eddy.on = require("eddy.host").on
 eddy.offload = core.offload.offload   -- no wrapper: refusals name the line of the caller
 eddy.offload_map = require("eddy.offload").offload_map
 
-local later = {
-}
-
-return setmetatable(eddy, {
-  __index = function(_, name)
-    if later[name] then error("not yet: eddy." .. name, 2) end
-  end,
-})
+return eddy
