@@ -247,6 +247,8 @@ spec_part    = 'spec=$(1) spec/run.lua $(SPEC)'
 # Every scenario under every driver, at some points; `make stress` does all.
 sweep_part   = $(if $(SPEC),$(if $(findstring sweep,$(SPEC)),'sweep=$(1)/bin/sweep spec/sweep/run.lua'),'sweep=$(1)/bin/sweep spec/sweep/run.lua')
 PAGE_PARTS   = $(if $(PAGES),'pages=$(LUA) tools/doc_blocks.lua $(B)/pages $(PAGES)')
+HEADER_PART  = 'header=CC="$(CC)" CXX="$(CXX)" sh tools/try_header.sh $(B) "$(LUA_CFLAGS)" docs/guide/embedding.md'
+HOST_PART    = $(if $(HOSTS),'hosts=$(LUA) tools/hosts.lua $(B) $(HOSTS:%=%.c)')
 EXAMPLE_PART = $(if $(EXAMPLES),'examples=$(LUA) tools/examples.lua $(EXAMPLES)')
 USER_PARTS   = 'install=sh tools/try_install.sh $(MAKE) $(LUA) $(abspath $(B))' 'rock=sh tools/try_rock.sh $(LUAROCKS) $(LUA) $(abspath $(B))'
 
@@ -254,9 +256,9 @@ USER_PARTS   = 'install=sh tools/try_install.sh $(MAKE) $(LUA) $(abspath $(B))' 
 demo: program ## run the demonstration: examples/crawl.lua, with ARGS="..." if you like
 	$(Q)$(B)/bin/eddy examples/crawl.lua $(ARGS)
 
-test: all $(B)/bin/sweep $(PICKED:%=$(B)/%) ## run every test; SPEC=io/stream for some
+test: all $(B)/bin/sweep $(PICKED:%=$(B)/%) $(if $(SPEC),,$(HOSTS:%=$(B)/%)) ## run every test; SPEC=io/stream for some
 	$(Q)$(ENV) $(LUA) tools/suite.lua $(if $(SPEC),--some) $(call native_parts,$(B)) $(call spec_part,$(LUA)) $(call sweep_part,$(B)) \
-		$(if $(SPEC),,$(PAGE_PARTS) $(EXAMPLE_PART) $(USER_PARTS))
+		$(if $(SPEC),,$(PAGE_PARTS) $(HEADER_PART) $(HOST_PART) $(EXAMPLE_PART) $(USER_PARTS))
 
 sanitize: $(B)/asan/bin/lua $(B)/asan/bin/eddy $(B)/asan/bin/sweep $(PICKED:%=$(B)/asan/%) ## tests under ASan and UBSan, leaks included
 	$(Q)$(ENV) $(SAN_ENV) $(LUA) tools/suite.lua $(if $(SPEC),--some) \
@@ -303,8 +305,9 @@ $(B)/bench/%: bench/%.c $(B)/flags.txt
 interop: program ## our client and server with nginx, curl, wrk, h2load, Python and a browser (installs what it can)
 	$(Q)sh tools/interop.sh $(abspath $(B))/bin/eddy
 
-examples: program ## run the examples and compare their output
+examples: program $(HOSTS:%=$(B)/%) ## run the examples, in Lua and in C, and compare their output
 	$(Q)$(ENV) $(LUA) tools/examples.lua $(EXAMPLES)
+	$(Q)$(LUA) tools/hosts.lua $(B) $(HOSTS:%=%.c)
 
 # ---- Looking ---------------------------------------------------------------------------------
 

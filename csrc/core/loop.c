@@ -186,7 +186,8 @@ void ed_loop_arm (ed_loop *loop) {
   uint64_t ns = ed_loop_until_timer(loop);
   uint64_t ms = ns / 1000000 + (ns % 1000000 != 0);
   uint64_t due = UINT64_MAX - 1;
-  if (ns == UINT64_MAX && loop->is_driven) { /* the alarm would keep a host's loop alive */
+  if (ns == UINT64_MAX
+    && loop->is_driven) { /* the alarm would keep a host's loop alive */
     uv_timer_stop(&loop->alarm);
     loop->alarm_due = UINT64_MAX;
     return;

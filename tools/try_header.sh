@@ -1,0 +1,51 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# What a host sees of us.   sh tools/try_header.sh FOLDER CFLAGS [PAGE.md...]
+# eddy.h compiles alone, as C11 and as C++17; the module exports eddy_* and luaopen_eddy* only; each block
+# of a page that is marked `c` compiles. FOLDER is that of the build. $CC is the compiler.
+set -u
+build=$1
+flags=$2
+shift 2
+work=$build/header
+mkdir -p "$work"
+passed=0
+failed=0
+
+check() {
+  name=$1
+  shift
+  if output=$("$@" 2>&1); then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    printf 'header: %s:\n%s\n' "$name" "$output"
+  fi
+}
+
+strict="-Wall -Wextra -Wpedantic -Werror -Icsrc -fsyntax-only $flags"
+printf '#include "eddy.h"\nint x (void) { return eddy_abi(); }\n' > "$work/alone.c"
+sed 's/(void)/()/' "$work/alone.c" > "$work/alone.cpp"
+check "eddy.h as C11" ${CC:-cc} -std=c11 $strict -Wno-unused "$work/alone.c"
+if ${CXX:-c++} --version > /dev/null 2>&1; then
+  check "eddy.h as C++17" ${CXX:-c++} -std=c++17 $strict "$work/alone.cpp"
+fi
+
+others() {
+  names=$(nm -D --defined-only "$build/eddy/core.so" | awk '{ print $3 }' | grep -v -e '^eddy_' -e '^luaopen_eddy' -e '^_init$' -e '^_fini$')
+  [ -z "$names" ] || { echo "$names"; return 1; }
+}
+if nm -D "$build/eddy/core.so" > /dev/null 2>&1; then
+  check "what the module exports" others
+fi
+
+for page in "$@"; do
+  rm -f "$work"/block*.c
+  awk -v out="$work/block" '/^```c$/ { n++; on = 1; next } /^```/ { on = 0 } on { print > (out n ".c") }' "$page"
+  for block in "$work"/block*.c; do
+    [ -e "$block" ] || continue
+    check "$page, $(basename "$block" .c)" ${CC:-cc} -std=gnu11 -Wall -Wextra -Werror -Wno-unused -Icsrc -fsyntax-only $flags "$block"
+  done
+done
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" = 0 ]
