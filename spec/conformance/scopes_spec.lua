@@ -160,9 +160,9 @@ function TestScopes:test_s038_a_canceller_is_called_once()
   lu.assertEquals(calls, 1)
 end
 
--- s039: not yet: an operation whose abort says "cannot abort" needs the C operations of hosts or the worker pool
+-- s039: not yet: needs an operation of a host (eddy.h has them now): its test, in C beside spec/host, is to be written
 
--- s040: not yet: time between abort and completion exists only in operations of the worker pool and of hosts
+-- s040: not yet: needs an operation of a host (eddy.h has them now): its test, in C beside spec/host, is to be written
 
 function TestScopes:test_s041_a_block_is_entered_once()
   -- Scopes are no objects of their own; the handle of a block that ended opens nothing again.

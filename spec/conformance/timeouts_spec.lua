@@ -339,7 +339,7 @@ function TestTimeouts:test_outside_s074_the_wall_clock_has_no_part()
   lu.assertEquals({ result.stdout, result.stderr }, { "true\ttrue\ttrue\tfirst second\n", "" })
 end
 
--- s075: not yet: a clock of scripts with scale and pause belongs to the embedding API of hosts
+-- s075: not yet: the clock of scripts is eddy.h's now; its test, in C beside spec/host, is to be written
 
 function TestTimeouts:test_outside_s076_the_manual_clock_jumps()
   local function scenario(unit)
