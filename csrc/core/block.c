@@ -328,9 +328,10 @@ static int l_group_spawn_with (lua_State *L) {
 */
 static int l_group_cancel (lua_State *L) {
   ed_block *block = check_open(L);
-  if (block->scope.why == ED_NOT_CANCELLED && !lua_isnoneornil(L, 2)) {
-    lua_settop(L, 2);
-    ed_cancel_reason(L, ed_loop_of(L), &block->scope);
+  lua_settop(L, 2);
+  if (block->scope.why == ED_NOT_CANCELLED) {
+    ed_cancel_site(L, ed_loop_of(L), &block->scope);
+    if (!lua_isnil(L, 2)) ed_cancel_reason(L, ed_loop_of(L), &block->scope);
   }
   ed_scope_cancel(&block->scope, ED_BY_USER);
   return 0;

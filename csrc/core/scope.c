@@ -14,6 +14,7 @@
 #include "core/block.h"
 #include "core/error.h"
 #include "core/loop.h"
+#include "core/site.h"
 #include "core/task.h"
 
 enum { SWALLOW_WARN = 256, SWALLOW_KILL = 1024 };
@@ -158,6 +159,25 @@ void ed_cancel_reason (lua_State *L, ed_loop *loop, ed_scope *scope) {
   lua_pop(L, 1);
 }
 
+/* Where it was cancelled lies beside the reason, under the address behind the scope's. */
+static const void *site_key (const ed_scope *scope) { return (const char *)scope + 1; }
+
+void ed_cancel_site (lua_State *L, ed_loop *loop, ed_scope *scope) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->reasons);
+  if (ed_site_push(L, loop, ed_site_here(L, loop))) lua_rawsetp(L, -2, site_key(scope));
+  lua_pop(L, 1);
+}
+
+/* Give the error at the top the line that cancelled, if a script did. */
+static void add_site (lua_State *L, ed_loop *loop, ed_scope *scope) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->reasons);
+  if (lua_rawgetp(L, -1, site_key(scope)) != LUA_TNIL) {
+    lua_pushfstring(L, "cancelled at %s", lua_tostring(L, -1));
+    lua_setfield(L, -4, "traceback");
+  }
+  lua_pop(L, 2);
+}
+
 /* The reason that a script gave, or what the runtime says itself. */
 static void push_reason (lua_State *L, ed_loop *loop, ed_scope *scope) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->reasons);
@@ -176,6 +196,7 @@ static void make_error (lua_State *L, ed_loop *loop, ed_scope *scope) {
   ed_error_push(L, "cancelled", NULL, NULL, NULL, text);
   lua_insert(L, -2);
   lua_setfield(L, -2, "reason");
+  add_site(L, loop, scope);
 }
 
 void ed_cancel_push (lua_State *L, ed_loop *loop, ed_scope *scope) {
@@ -238,7 +259,7 @@ ed_scope *ed_cancel_owner (lua_State *L, ed_loop *loop, ed_scope *from, int inde
   return owner;
 }
 
-static void forget (lua_State *L, int table, ed_scope *scope) {
+static void forget (lua_State *L, int table, const void *scope) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, table);
   if (lua_rawgetp(L, -1, scope)
     != LUA_TNIL) { /* an existing key: storing allocates nothing */
@@ -252,5 +273,6 @@ void ed_cancel_forget (lua_State *L, ed_loop *loop, ed_scope *scope) {
   if (scope->why == ED_NOT_CANCELLED && !scope->has_error) return;
   forget(L, loop->cancels, scope);
   forget(L, loop->reasons, scope);
+  forget(L, loop->reasons, site_key(scope));
   scope->has_error = false;
 }

@@ -77,6 +77,9 @@ bool ed_scope_is_besieged (const ed_scope *shield);
 /* Keep the value at the top of the stack (popped) as the reason of 'scope's cancellation. */
 void ed_cancel_reason (lua_State *L, ed_loop *loop, ed_scope *scope);
 
+/* Keep the line of the script that cancels 'scope' with the C function that runs. May raise. */
+void ed_cancel_site (lua_State *L, ed_loop *loop, ed_scope *scope);
+
 /* Push the cancellation error of 'scope', the same object each time. */
 void ed_cancel_push (lua_State *L, ed_loop *loop, ed_scope *scope);
 

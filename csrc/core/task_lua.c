@@ -215,6 +215,7 @@ static int l_task_cancel (lua_State *L) {
     lua_pushboolean(L, 0);
     return 1;
   }
+  ed_cancel_site(L, task->loop, &task->root);
   if (!lua_isnil(L, 2)) ed_cancel_reason(L, task->loop, &task->root);
   ed_task_cancel(task, ED_BY_USER);
   if (!task->has_started) keep_cancellation(L, task);

@@ -302,7 +302,22 @@ function TestScopes:test_s048_a_killed_coroutine_is_not_reused()
   end
 end
 
--- s049: not yet: the reason is there (s012), where it was cancelled is not recorded in the scope (core/scope)
+function TestScopes:test_s049_reason_and_place_of_the_cancel()
+  local reason = {}
+  local task = eddy.spawn(eddy.sleep, 1000)
+  eddy.sleep(0)
+  task:cancel(reason) local line = debug.getinfo(1, "l").currentline
+  local _, err = task:join()
+  lu.assertTrue(rawequal(err.reason, reason))
+  lu.assertStrContains(err.traceback, ("scopes_spec.lua:%d"):format(line))
+  local member
+  eddy.group(function(group)
+    member = group:spawn(eddy.sleep, 1000)
+    eddy.sleep(0)
+    group:cancel()
+  end)
+  lu.assertStrContains(select(2, member:join()).traceback, "cancelled at ")
+end
 
 function TestScopes:test_s050_asking_without_raising()
   local log = {}

@@ -97,11 +97,6 @@ end
 local TestLater = {}
 
 function TestLater:test_each_missing_name_says_so()
-  for _, name in ipairs {
-    "frame", "on",
-  } do
-    lu.assertErrorMsgContains("not yet: eddy." .. name, function() return eddy[name] end)
-  end
   lu.assertErrorMsgContains("not yet", eddy.spawn_with, { slice = 1 }, print)
   lu.assertNil(eddy.no_such_name)
 end
