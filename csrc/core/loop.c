@@ -401,7 +401,8 @@ static bool close_uv (ed_loop *loop) {
   if (loop->on_stop != NULL) loop->on_stop(loop);
   uv_close((uv_handle_t *)&loop->alarm, on_alarm_closed);
   while (loop->is_started) uv_run(loop->uv, UV_RUN_NOWAIT);
-  return loop->uv != &loop->own || uv_loop_close(&loop->own) == 0;
+  if (loop->uv != &loop->own) return loop->njobs == 0;
+  return uv_loop_close(&loop->own) == 0;
 }
 
 void ed_loop_close (lua_State *L, ed_box *box) {

@@ -34,6 +34,7 @@ struct eddy_op {
   const eddy_op_class *type;
   waiting *wait; /* NULL: nobody waits */
   uv_work_t work;
+  ed_loop *loop; /* of the work; it stays for as long as a thread of the pool is busy */
   int (*run)(void *data);
   bool is_known;     /* the loop's thread has seen the answer */
   bool is_on_pool;   /* a thread of the pool may be in 'run' */
@@ -212,14 +213,11 @@ static void work_for_op (uv_work_t *work) {
 
 static void on_worked (uv_work_t *work, int status) {
   eddy_op *op = work->data;
-  eddy *e = op->host;
   op->is_on_pool = false;
   op->is_known = true;
   if (status < 0) op->status = status;
-  if (e->loop != NULL) {
-    e->loop->njobs--;
-    e->loop->progress++;
-  }
+  op->loop->njobs--;
+  op->loop->progress++;
   if (op->wait != NULL) ed_op_complete(&op->wait->op, 0);
   else destroy(op);
 }
@@ -228,6 +226,7 @@ int eddy_offload (lua_State *L, eddy_op *op, int (*work)(void *data)) {
   ed_loop *loop = op->host->loop;
   int status;
   op->run = work;
+  op->loop = loop;
   op->work.data = op;
   status = uv_queue_work(loop->uv, &op->work, work_for_op, on_worked);
   if (status < 0) {
