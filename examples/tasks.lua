@@ -9,7 +9,7 @@ local function work(name, seconds)
 end
 
 local quick = eddy.spawn_with({ name = "quick" }, work, "quick", 0.01)
-local slow = eddy.spawn_with({ name = "slow" }, work, "slow", 0.02)
+local slow = eddy.spawn_with({ name = "slow" }, work, "slow", 0.2)
 local endless = eddy.spawn_with({ name = "endless" }, work, "endless", 3600)
 print(quick:status(), "a task begins when its spawner waits")
 
