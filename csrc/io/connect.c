@@ -248,7 +248,7 @@ static void interleave (connecting *c, const struct addrinfo *found) {
 
 static const ed_optype resolve_type;
 
-/* "localhost" means this machine also where no file or server says so (RFC 6761, 6.3). */
+/* "localhost" means this machine: no name server is asked for it (RFC 6761, 6.3). */
 static bool is_localhost (const connecting *c) {
   return strncasecmp(c->target, "localhost:", 10) == 0;
 }
@@ -262,7 +262,6 @@ static void use_loopback (connecting *c) {
 static void on_resolved (ed_resolving *who, int status, const struct addrinfo *found) {
   connecting *c = ED_OF(who, connecting, resolving);
   if (status == 0) interleave(c, found);
-  if (c->count == 0 && is_localhost(c)) use_loopback(c);
   if (c->count > 0) {
     if (c->resolved != NULL) *c->resolved = ed_loop_now(c->op.loop);
     start_next(c);
@@ -390,8 +389,9 @@ int ed_l_connect (lua_State *L) {
   c->resolved = resolved;
   snprintf(
     c->target, sizeof c->target, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, c->port);
-  if (ed_addr_parse(host, c->port, &c->address[0])) {
-    c->count = 1;
+  if (ed_addr_parse(host, c->port, &c->address[0])) c->count = 1;
+  else if (is_localhost(c)) use_loopback(c);
+  if (c->count > 0) {
     if (resolved != NULL) *resolved = ed_loop_now(c->op.loop);
     start_next(c);
   } else {

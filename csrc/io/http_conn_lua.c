@@ -412,7 +412,17 @@ static const luaL_Reg methods[] = {
   {NULL, NULL},
 };
 
-static const luaL_Reg meta[] = {{NULL, NULL}};
+/* Without memory a task may end, and leave its box to the collector, before the connection knows. */
+static int l_box_gc (lua_State *L) {
+  ed_http_conn_box *box = lua_touserdata(L, 1);
+  if (box->conn != NULL) box->conn->box = NULL;
+  return 0;
+}
+
+static const luaL_Reg meta[] = {
+  {"__gc", l_box_gc},
+  {NULL, NULL},
+};
 
 void ed_open_http_conn (lua_State *L, int box) {
   ed_loop *loop = ((ed_box *)lua_touserdata(L, box))->loop;
