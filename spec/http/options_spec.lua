@@ -319,6 +319,20 @@ function TestCoded:test_decoded_whole_and_in_pieces()
   lu.assertEquals(client:stats().opened, 1)
 end
 
+function TestCoded:test_a_range_is_asked_for_uncoded()
+  local server <close> = assert(http.serve { handler = function(req) return req.headers["accept-encoding"] or "none" end })
+  local url = url_of(server)
+  lu.assertStrContains(assert(http.get(url)).body, "gzip")
+  local function sent(fields, more)
+    return assert(http.get(url, { headers = fields, decode = more })).body
+  end
+  lu.assertEquals(sent { Range = "bytes=0-4" }, "identity")
+  lu.assertEquals(sent { range = "bytes=0-4", ["accept-encoding"] = "gzip" }, "gzip")
+  lu.assertEquals(sent({ Range = "bytes=0-4" }, false), "none")
+  local client <close> = http.client { headers = { Range = "bytes=0-4" } }
+  lu.assertEquals(assert(client:get(url)).body, "identity")
+end
+
 function TestCoded:test_failures()
   local good = gzip(("x"):rep(100))
   local cases = {

@@ -26,6 +26,10 @@ local DEFAULT_HEADERS = {
   ["accept-encoding"] = { "Accept-Encoding", core.coding.names },
 }
 
+-- Sent with a Range: it counts bytes of what is stored, and a server that codes on the way would send all of
+-- it instead, or a part that cannot be decoded (RFC 9110, section 14.2).
+local UNCODED = { "Accept-Encoding", "identity" }
+
 --- What requests send unless told otherwise, with the headers of a client over it.
 ---@param settings table
 ---@return table? merged
@@ -238,6 +242,9 @@ local function headers_of(client, options, settings, kind, userinfo)
   if kind then merged = lay(merged, "Content-Type", kind) end
   if options.headers then merged, err = headers.merge(merged, options.headers) end
   if not merged then return nil, err end
+  if merged.range and merged["accept-encoding"] == DEFAULT_HEADERS["accept-encoding"] then
+    merged["accept-encoding"] = UNCODED
+  end
   local value
   if options.auth then value, err = auth.of_option(options.auth)
   elseif userinfo and not (options.headers and merged.authorization) then value, err = auth.of_userinfo(userinfo)
