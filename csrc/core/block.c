@@ -36,12 +36,17 @@ static void set_timer (ed_loop *loop, ed_block *block, uint64_t due) {
   ed_heap_push(&loop->timers, &block->timer, due);
 }
 
+/* There is a place for it in the heap. */
+static void start_timer (ed_loop *loop, ed_block *block, uint64_t due) {
+  block->due = due;
+  if (due != UINT64_MAX) set_timer(loop, block, due);
+}
+
 void ed_block_arm (lua_State *L, ed_block *block, uint64_t due) {
   ed_loop *loop = block->scope.host->loop;
-  block->due = due;
-  if (due == UINT64_MAX) return;
-  if (!ed_heap_reserve(&loop->timers, &loop->mem)) luaL_error(L, "not enough memory");
-  set_timer(loop, block, due);
+  if (due != UINT64_MAX && !ed_heap_reserve(&loop->timers, &loop->mem))
+    luaL_error(L, "not enough memory");
+  start_timer(loop, block, due);
 }
 
 static void release_block (lua_State *L, ed_loop *loop, ed_block *block) {
@@ -144,7 +149,12 @@ static int leave (lua_State *L, ed_block *block, int first) {
   ed_scope *scope = &block->scope;
   ed_loop *loop = scope->host->loop;
   int body = lua_gettop(L);
-  ed_scope *owner = block->has_failed ? ed_cancel_owner(L, loop, scope, body) : NULL;
+  ed_scope *owner;
+  if (!block->has_failed && !block->has_joined && ed_list_is_empty(&scope->children)) {
+    ed_block_close(L, block);
+    return body - first + 1;
+  }
+  owner = block->has_failed ? ed_cancel_owner(L, loop, scope, body) : NULL;
   if (ed_scope_push_failure(
         L, scope, block->has_failed && !owner ? body : 0, block->order)) {
     add_cause(L, block);
@@ -216,14 +226,15 @@ static uint64_t check_duration (lua_State *L, int arg) {
 
 static int run_timed (lua_State *L, ed_block_verb verb) {
   uint64_t ns = check_duration(L, 1);
+  ed_loop *loop = ed_loop_of(L);
   ed_task *task;
   ed_block *block;
   ed_check_callable(L, 2);
-  task = ed_task_current(L);
-  if (ns != UINT64_MAX && !ed_heap_reserve(&task->loop->timers, &task->loop->mem))
+  task = ed_task_current_in(L, loop);
+  if (ns != UINT64_MAX && !ed_heap_reserve(&loop->timers, &loop->mem))
     return luaL_error(L, "not enough memory"); /* before the block is there */
   block = ed_block_open(L, task, verb, ED_SCOPE_BLOCK);
-  if (ns != UINT64_MAX) ed_block_arm(L, block, ed_after(ed_loop_now(task->loop), ns));
+  if (ns != UINT64_MAX) start_timer(loop, block, ed_after(ed_loop_now(loop), ns));
   if (ns == 0) ed_scope_cancel(&block->scope, ED_BY_TIMEOUT);
   lua_pushcfunction(L, ed_trace_handler);
   lua_replace(L, HANDLER);
@@ -253,7 +264,7 @@ static int l_shield (lua_State *L) {
   ed_task *task;
   ed_block *block;
   ed_check_callable(L, 2);
-  task = ed_task_current(L);
+  task = ed_task_current_in(L, ed_loop_of(L));
   if (ns != UINT64_MAX && !ed_heap_reserve(&task->loop->timers, &task->loop->mem))
     return luaL_error(L, "not enough memory");
   block = ed_block_open(L, task, ED_BLOCK_SHIELD, ED_SCOPE_SHIELD);
@@ -281,12 +292,12 @@ static ed_group *push_group (lua_State *L, ed_task *task, ed_scope_kind kind) {
 static int l_group (lua_State *L) {
   ed_group *group;
   if (lua_isnoneornil(L, 1)) {
-    push_group(L, ed_task_current(L), ED_SCOPE_GROUP);
+    push_group(L, ed_task_current_in(L, ed_loop_of(L)), ED_SCOPE_GROUP);
     return 1;
   }
   ed_check_callable(L, 1);
   lua_settop(L, 1);
-  group = push_group(L, ed_task_current(L), ED_SCOPE_BLOCK);
+  group = push_group(L, ed_task_current_in(L, ed_loop_of(L)), ED_SCOPE_BLOCK);
   lua_insert(L, 1);
   lua_pushcfunction(L, ed_trace_handler);
   lua_insert(L, HANDLER);
@@ -369,7 +380,7 @@ static int l_group_close (lua_State *L) {
   lua_settop(L, 2);
   if (block == NULL || task == NULL || task->is_killed) return 0;
   if (block->scope.live > 0)
-    ed_task_current(L); /* raises where we could not wait for them */
+    ed_task_current_in(L, task->loop); /* raises where we could not wait for them */
   if (task->scope != &block->scope)
     return luaL_error(
       L, "group closed out of order: another block is still open inside it");

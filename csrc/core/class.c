@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
 ** Classes of userdata and argument reading. Metatables are kept by registry reference, so that
-** pushing one costs an array access, and by address, so that checking one costs a compare.
+** pushing one costs an array access.
 */
 #include "core/class.h"
 
@@ -28,12 +28,13 @@ void ed_class_new (lua_State *L, ed_loop *loop, ed_class id, const char *name,
     lua_setfield(L, -2, "__index");
   }
   ed_setfuncs(L, meta, box);
-  loop->class[id] = lua_topointer(L, -1);
   loop->metatable[id] = luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
 void *ed_class_push_raw (lua_State *L, ed_loop *loop, ed_class id, size_t size, int nuv) {
-  void *object = lua_newuserdatauv(L, size, nuv);
+  size_t mark = (size + sizeof loop->mark - 1) / sizeof loop->mark;
+  uint64_t *object = lua_newuserdatauv(L, (mark + 1) * sizeof loop->mark, nuv);
+  object[mark] = loop->mark + id;
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->metatable[id]);
   lua_setmetatable(L, -2);
   return object;
@@ -43,31 +44,22 @@ void *ed_class_push (lua_State *L, ed_loop *loop, ed_class id, size_t size, int 
   return memset(ed_class_push_raw(L, loop, id, size, nuv), 0, size);
 }
 
-void *ed_class_test (lua_State *L, ed_loop *loop, int arg, ed_class id) {
-  void *object = lua_touserdata(L, arg);
-  const void *metatable;
-  if (object == NULL || !lua_getmetatable(L, arg)) return NULL;
-  metatable = lua_topointer(L, -1);
-  lua_pop(L, 1);
-  return metatable == loop->class[id] ? object : NULL;
-}
-
 static const char *class_name (lua_State *L, ed_loop *loop, ed_class id) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->metatable[id]);
   lua_getfield(L, -1, "__name");
   return lua_tostring(L, -1);
 }
 
-void *ed_class_check (lua_State *L, ed_loop *loop, int arg, ed_class id) {
-  void *object = ed_class_test(L, loop, arg, id);
-  if (object == NULL) luaL_typeerror(L, arg, class_name(L, loop, id));
-  return object;
+int ed_class_refuse (lua_State *L, ed_loop *loop, int arg, ed_class id) {
+  return luaL_typeerror(L, arg, class_name(L, loop, id));
 }
 
 /* Rounded up by hand: on a plain x86-64 ceil() is a call. */
 uint64_t ed_check_seconds (lua_State *L, int arg) {
-  lua_Number seconds = luaL_checknumber(L, arg), ns = seconds * 1e9;
+  int is_number;
+  lua_Number seconds = lua_tonumberx(L, arg, &is_number), ns = seconds * 1e9;
   uint64_t whole;
+  if (!is_number) luaL_typeerror(L, arg, "number");
   luaL_argcheck(L, !isnan(seconds), arg, "number expected, got NaN");
   if (seconds <= 0) return 0;
   if (seconds >= 9e9) return UINT64_MAX;
@@ -79,8 +71,7 @@ uint64_t ed_opt_seconds (lua_State *L, int arg, uint64_t otherwise) {
   return lua_isnoneornil(L, arg) ? otherwise : ed_check_seconds(L, arg);
 }
 
-void ed_check_callable (lua_State *L, int arg) {
-  if (lua_isfunction(L, arg)) return;
+void ed_check_object_callable (lua_State *L, int arg) {
   if (luaL_getmetafield(L, arg, "__call") == LUA_TNIL) luaL_typeerror(L, arg, "function");
   lua_pop(L, 1);
 }

@@ -85,6 +85,8 @@ ed_loop *ed_loop_new (lua_State *L) {
   box->loop = calloc(1, sizeof *box->loop);
   if (box->loop == NULL) luaL_error(L, "not enough memory");
   box->loop->L = L;
+  if (uv_random(NULL, NULL, &box->loop->mark, sizeof box->loop->mark, 0, NULL) != 0)
+    box->loop->mark = uv_hrtime() * 0x9e3779b97f4a7c15u ^ (uintptr_t)box->loop;
   box->loop->kill_grace = ED_KILL_GRACE;
   init_lists(box->loop);
   init_tables(L, box->loop);

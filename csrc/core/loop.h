@@ -25,7 +25,7 @@
 #include "core/scope.h"
 #include "core/task.h"
 
-/* Kinds of our userdata, for type checks by comparing metatable pointers. */
+/* Kinds of our userdata, for type checks. */
 typedef enum ed_class {
   ED_CLASS_TASK,
   ED_CLASS_GROUP,
@@ -75,7 +75,8 @@ enum {
   ED_BUFFERS = 8,       /* read buffers kept while they are not used */
   ED_SPARES = 1024,     /* coroutines kept for reuse: about a megabyte */
   ED_KILL_GRACE = 5000, /* ms */
-  ED_LUCK = 128         /* waits in a row that may finish without suspending */
+  ED_LUCK = 128,        /* waits in a row that may finish without suspending */
+  ED_LUCK_LOOK = 32     /* of these between two looks at the clock */
 };
 
 /* A coroutine that a script has resumed, on the C stack of whoever did. */
@@ -124,22 +125,22 @@ struct ed_loop {
   bool is_own_origin;     /* it came from a coroutine of the same task */
   struct ed_sites *sites; /* core/site, or NULL */
   ed_spare *spare;
-  int highest_slot;              /* of the anchor tables */
-  uint32_t nspare;               /* of at most ED_SPARES */
-  int anchors;                   /* registry references: slot -> coroutine */
-  int tasks;                     /* slot -> task */
-  int cancels;                   /* scope -> cancellation error */
-  int reasons;                   /* scope -> reason */
-  int tracebacks;                /* task -> text, weak keys */
-  int origin;                    /* the failure that was passed on last (core/trace) */
-  int names;                     /* task -> name, weak keys */
-  int vars;                      /* coroutine -> chain of bindings, weak keys */
-  int config;                    /* the table of eddy.config */
-  int stock_coroutine;           /* fields of the library before ours were installed */
-  int our_coroutine;             /* the table eddy.coroutine */
-  const void *class[ED_CLASSES]; /* metatable pointers */
-  int metatable[ED_CLASSES];     /* and their registry references */
-  ed_link handles;               /* ed_handle */
+  int highest_slot;          /* of the anchor tables */
+  uint32_t nspare;           /* of at most ED_SPARES */
+  int anchors;               /* registry references: slot -> coroutine */
+  int tasks;                 /* slot -> task */
+  int cancels;               /* scope -> cancellation error */
+  int reasons;               /* scope -> reason */
+  int tracebacks;            /* task -> text, weak keys */
+  int origin;                /* the failure that was passed on last (core/trace) */
+  int names;                 /* task -> name, weak keys */
+  int vars;                  /* coroutine -> chain of bindings, weak keys */
+  int config;                /* the table of eddy.config */
+  int stock_coroutine;       /* fields of the library before ours were installed */
+  int our_coroutine;         /* the table eddy.coroutine */
+  uint64_t mark;             /* a secret: of class n is mark + n (core/class) */
+  int metatable[ED_CLASSES]; /* registry references */
+  ed_link handles;           /* ed_handle */
   uint32_t nhandles;
   uint32_t ntasks;    /* that have not ended */
   uint32_t nops;      /* that have not been dropped */
@@ -196,6 +197,32 @@ static inline ed_loop *ed_loop_of (lua_State *L) {
   ed_loop *loop = ((ed_box *)lua_touserdata(L, lua_upvalueindex(1)))->loop;
   if (loop == NULL) ed_loop_gone(L);
   return loop;
+}
+
+/* The checkpoint for a function that has looked its loop up. */
+static inline ed_task *ed_checkpoint_in (lua_State *L, ed_loop *loop) {
+  ed_task *task = loop->current;
+  if (task == NULL || task->leaf != L || task->barred != 0 || !lua_isyieldable(L)
+    || task->scope->cause != NULL)
+    return ed_checkpoint_refuse(L, loop);
+  return task;
+}
+
+/* The running task, for functions that open blocks; raises where no task could wait. */
+static inline ed_task *ed_task_current_in (lua_State *L, ed_loop *loop) {
+  ed_task *task = loop->current;
+  if (task == NULL || task->leaf != L || task->barred != 0 || !lua_isyieldable(L))
+    ed_checkpoint_refuse(L, loop); /* it says why */
+  return task;
+}
+
+/*
+** May the running task finish one more wait without suspending? Spends from the budget of such
+** luck that keeps a task with ready data from starving its neighbours.
+*/
+static inline bool ed_spend (ed_loop *loop) {
+  if (--loop->luck <= 0) return false;
+  return loop->luck % ED_LUCK_LOOK != 0 || ed_spend_time(loop);
 }
 
 /* The same, but NULL when closed: for __gc and __close. */

@@ -14,9 +14,7 @@
 #include "core/loop.h"
 #include "core/task.h"
 
-enum {
-  LUCK_LOOK = 32 /* immediate answers between two looks at the clock */
-};
+enum { CLEARED_BY_HAND = 128 }; /* bytes */
 
 static const uint64_t slice_ns =
   2000000; /* of immediate answers before others get a turn */
@@ -96,14 +94,15 @@ static int pass_and_raise (lua_State *L, ed_task *task) {
   return lua_yieldk(L, 0, 0, cancelled_k);
 }
 
-ed_task *ed_checkpoint (lua_State *L) {
-  ed_loop *loop = ed_loop_of(L);
+ed_task *ed_checkpoint_refuse (lua_State *L, ed_loop *loop) {
   ed_task *task = loop->current;
   if (task == NULL || task->leaf != L || task->barred != 0 || !lua_isyieldable(L))
     raise_impossible(L, loop);
   if (task->scope->cause != NULL) pass_and_raise(L, task);
   return task;
 }
+
+ed_task *ed_checkpoint (lua_State *L) { return ed_checkpoint_in(L, ed_loop_of(L)); }
 
 /* As cancelled_k, but the loop comes along: the function that is left is not ours. */
 static int refused_k (lua_State *L, int status, lua_KContext loop) {
@@ -120,10 +119,7 @@ int ed_op_refuse (lua_State *L, ed_loop *loop) {
   return lua_yieldk(L, 0, (lua_KContext)loop, refused_k);
 }
 
-bool ed_spend (ed_loop *loop) {
-  if (--loop->luck <= 0) return false;
-  return loop->luck % LUCK_LOOK != 0 || ed_loop_now(loop) - loop->now < slice_ns;
-}
+bool ed_spend_time (ed_loop *loop) { return ed_loop_now(loop) - loop->now < slice_ns; }
 
 static int yielded_k (lua_State *L, int status, lua_KContext n) {
   (void)L, (void)status;
@@ -137,6 +133,16 @@ int ed_yield_with (lua_State *L, ed_task *task, int n) {
   return lua_yieldk(L, 0, n, yielded_k);
 }
 
+/* memset is a call, which costs more than all that most operations are. */
+static void clear (void *block, size_t size) {
+  uint64_t *at = block;
+  if (size > CLEARED_BY_HAND) {
+    memset(block, 0, size);
+    return;
+  }
+  for (size_t i = 0; i < size / sizeof *at; i++) at[i] = 0;
+}
+
 void *ed_op_new_for (lua_State *L, ed_task *task, const ed_optype *type, size_t size) {
   ed_loop *loop = task->loop;
   ed_op *op;
@@ -144,7 +150,7 @@ void *ed_op_new_for (lua_State *L, ed_task *task, const ed_optype *type, size_t 
   size = (size + ED_MEM_STEP - 1) / ED_MEM_STEP * ED_MEM_STEP;
   op = ed_mem_new(&loop->mem, size);
   if (op == NULL) luaL_error(L, "not enough memory");
-  memset(op, 0, size);
+  clear(op, size);
   op->size = (uint8_t)(size / ED_MEM_STEP);
   ed_op_adopt(loop, task, type, op);
   return op;
@@ -274,30 +280,27 @@ static int answer (lua_State *L, ed_task *task, ed_op *op) {
   return n;
 }
 
-static int await_k (lua_State *L, int status, lua_KContext ctx) {
-  ed_task *task = ed_loop_of(L)->current;
-  (void)status, (void)ctx;
+/* A task that is closed with its runtime is not resumed: the loop is there as long as we are. */
+static int await_k (lua_State *L, int status, lua_KContext loop) {
+  ed_task *task = ((ed_loop *)loop)->current;
+  (void)status;
   if (task == NULL || task->leaf != L)
     return luaL_error(L, "a task that waits was resumed by a script");
   if (task->op == NULL) return ed_cancel_raise(L, task); /* a scope took it away */
   return answer(L, task, task->op);
 }
 
-static int await_in_k (lua_State *L, int status, lua_KContext loop) {
-  ed_task *task = ((ed_loop *)loop)->current;
-  (void)status;
-  if (task == NULL || task->leaf != L)
-    return luaL_error(L, "a task that waits was resumed by a script");
-  if (task->op == NULL) return ed_cancel_raise(L, task);
-  return answer(L, task, task->op);
+/* The engine answers from now on. */
+static void hand_to_engine (ed_task *task, ed_op *op) {
+  op->owners |= ED_ENGINE;
+  count_pending(op, 1);
+  task->state = ED_TASK_WAITING;
 }
 
 int ed_await_in (lua_State *L, ed_op *op) {
   ed_task *task = op->task;
-  op->owners |= ED_ENGINE;
-  count_pending(op, 1);
-  task->state = ED_TASK_WAITING;
-  return lua_yieldk(L, 0, (lua_KContext)task->loop, await_in_k);
+  hand_to_engine(task, op);
+  return lua_yieldk(L, 0, (lua_KContext)task->loop, await_k);
 }
 
 int ed_await (lua_State *L, ed_op *op, int started) {
@@ -307,16 +310,13 @@ int ed_await (lua_State *L, ed_op *op, int started) {
     op->done = true;
     return answer(L, task, op);
   }
-  if (!op->done) {
-    op->owners |= ED_ENGINE;
-    count_pending(op, 1);
-    task->state = ED_TASK_WAITING;
-  } else if (ed_spend(task->loop)) return answer(L, task, op);
+  if (!op->done) hand_to_engine(task, op);
+  else if (ed_spend(task->loop)) return answer(L, task, op);
   else { /* answered on the spot, but others have waited long enough */
     ed_list_append(&task->loop->ready, &task->ready);
     task->state = ED_TASK_READY;
   }
-  return lua_yieldk(L, 0, 0, await_k);
+  return lua_yieldk(L, 0, (lua_KContext)task->loop, await_k);
 }
 
 /*
@@ -346,11 +346,9 @@ int ed_await_task (lua_State *L, ed_op *op, ed_task *next) {
   ed_task *task = op->task;
   ed_loop *loop = task->loop;
   if (op->done || !may_run_now(loop, next)) return ed_await(L, op, 0);
-  op->owners |= ED_ENGINE;
-  count_pending(op, 1);
-  task->state = ED_TASK_WAITING;
+  hand_to_engine(task, op);
   run_now(loop, task, next);
-  if (!is_next(loop, task)) return lua_yieldk(L, 0, 0, await_k);
+  if (!is_next(loop, task)) return lua_yieldk(L, 0, (lua_KContext)loop, await_k);
   ed_list_remove(&task->ready);
   task->state = ED_TASK_RUNNING;
   return answer(L, task, op);

@@ -81,10 +81,11 @@ struct ed_op {
 ed_task *ed_checkpoint (lua_State *L);
 
 /*
-** May the running task finish one more wait without suspending? Spends from the budget of such
-** luck that keeps a task with ready data from starving its neighbours.
+** What is behind the inline ed_checkpoint_in and ed_spend (core/loop.h): raise or pass through the
+** scheduler; has the running task had its slice of time?
 */
-bool ed_spend (ed_loop *loop);
+ed_task *ed_checkpoint_refuse (lua_State *L, ed_loop *loop);
+bool ed_spend_time (ed_loop *loop);
 
 /*
 ** For C functions of others, which do not have our box as an upvalue: raise what ed_checkpoint

@@ -269,8 +269,7 @@ static void forget (lua_State *L, int table, const void *scope) {
   lua_pop(L, 2);
 }
 
-void ed_cancel_forget (lua_State *L, ed_loop *loop, ed_scope *scope) {
-  if (scope->why == ED_NOT_CANCELLED && !scope->has_error) return;
+void ed_cancel_forget_all (lua_State *L, ed_loop *loop, ed_scope *scope) {
   forget(L, loop->cancels, scope);
   forget(L, loop->reasons, scope);
   forget(L, loop->reasons, site_key(scope));

@@ -93,6 +93,11 @@ int ed_cancel_raise (lua_State *L, ed_task *task);
 ed_scope *ed_cancel_owner (lua_State *L, ed_loop *loop, ed_scope *from, int index);
 
 /* Forget the error object of a scope that ends. Never fails. */
-void ed_cancel_forget (lua_State *L, ed_loop *loop, ed_scope *scope);
+void ed_cancel_forget_all (lua_State *L, ed_loop *loop, ed_scope *scope);
+
+static inline void ed_cancel_forget (lua_State *L, ed_loop *loop, ed_scope *scope) {
+  if (scope->why != ED_NOT_CANCELLED || scope->has_error)
+    ed_cancel_forget_all(L, loop, scope);
+}
 
 #endif

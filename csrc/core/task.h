@@ -96,9 +96,6 @@ void ed_task_push (lua_State *L, ed_task *task);
 /* The task at 'arg', or an argument error. */
 ed_task *ed_task_check (lua_State *L, int arg);
 
-/* The running task, for functions that open blocks; raises where no task could wait. */
-ed_task *ed_task_current (lua_State *L);
-
 /* The function at the bottom of every task's own coroutine. */
 int ed_task_base (lua_State *L);
 

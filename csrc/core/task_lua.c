@@ -78,12 +78,13 @@ static const ed_optype join_type = {
 };
 
 static int wait_for (lua_State *L, const ed_optype *type) {
-  ed_task *task = ed_task_check(L, 1);
-  ed_task *waiter = ed_checkpoint(L);
+  ed_loop *loop = ed_loop_of(L);
+  ed_task *task = ed_class_check(L, loop, 1, ED_CLASS_TASK);
+  ed_task *waiter = ed_checkpoint_in(L, loop);
   joining *j;
   if (task == waiter) return luaL_error(L, "task cannot await itself");
   lua_settop(L, 1);
-  if (ed_task_has_ended(task) && ed_spend(waiter->loop))
+  if (ed_task_has_ended(task) && ed_spend(loop))
     return type == &await_type ? push_await(L, task) : push_join(L, task);
   j = ed_op_new_for(L, waiter, type, sizeof *j);
   j->task = task;
@@ -110,14 +111,6 @@ static int l_task_join (lua_State *L) { return wait_for(L, &join_type); }
 
 ed_task *ed_task_check (lua_State *L, int arg) {
   return ed_class_check(L, ed_loop_of(L), arg, ED_CLASS_TASK);
-}
-
-ed_task *ed_task_current (lua_State *L) {
-  ed_loop *loop = ed_loop_of(L);
-  ed_task *task = loop->current;
-  if (task == NULL || task->leaf != L || task->barred != 0 || !lua_isyieldable(L))
-    ed_checkpoint(L); /* it says why */
-  return task;
 }
 
 static ed_task *check_spawner (lua_State *L) {

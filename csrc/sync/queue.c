@@ -136,9 +136,11 @@ static const ed_optype join_type = {
   .describe = describe_transfer,
 };
 
-static ed_queue *check_queue (lua_State *L) {
-  return ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_QUEUE);
+static ed_queue *check_in (lua_State *L, ed_loop *loop) {
+  return ed_class_check(L, loop, 1, ED_CLASS_QUEUE);
 }
+
+static ed_queue *check_queue (lua_State *L) { return check_in(L, ed_loop_of(L)); }
 
 static ed_order check_order (lua_State *L, const char *name) {
   static const char *const names[] = {"fifo", "lifo", "priority", NULL};
@@ -192,22 +194,20 @@ static bool put_now (lua_State *L, ed_queue *q) {
   if (!has_getter && q->items.size >= q->max) return false;
   ed_items_reserve(L, &q->items, 1);
   if (q->items.order == ED_PRIORITY) priority = ed_check_priority(L, 3);
-  lua_pushvalue(L, 2);
   q->unfinished++;
-  if (has_getter) hand_to_getter(L, q);
-  else ed_items_put(L, &q->items, 1, &priority);
+  if (has_getter) lua_pushvalue(L, 2), hand_to_getter(L, q);
+  else ed_items_put(L, &q->items, 1, 2, &priority);
   return true;
 }
 
-/* (queue, item [, priority]); afterwards the stack holds these three. */
-static ed_queue *check_put (lua_State *L) {
-  ed_queue *q = check_queue(L);
+/* (queue, item [, priority]) */
+static ed_queue *check_put (lua_State *L, ed_loop *loop) {
+  ed_queue *q = check_in(L, loop);
   luaL_argcheck(L, !lua_isnoneornil(L, 2), 2, "nil cannot be an item of a queue");
   if (!lua_isnoneornil(L, 3)) {
     luaL_argcheck(L, q->items.order == ED_PRIORITY, 3, "the queue has no priorities");
     ed_check_priority(L, 3);
   }
-  lua_settop(L, 3);
   return q;
 }
 
@@ -224,13 +224,14 @@ static transfer *new_transfer (
 ** Awaits room. Cancelled while it waits: the item is not in the queue.
 */
 static int l_queue_put (lua_State *L) {
-  ed_queue *q = check_put(L);
-  ed_task *task = ed_checkpoint(L);
+  ed_loop *loop = ed_loop_of(L);
+  ed_queue *q = check_put(L, loop);
+  ed_task *task = ed_checkpoint_in(L, loop);
   transfer *t;
   if (q->is_closed) return put_closed(L);
   if (put_now(L, q)) {
     lua_pushboolean(L, 1);
-    return ed_spend(task->loop) ? 1 : ed_yield_with(L, task, 1);
+    return ed_spend(loop) ? 1 : ed_yield_with(L, task, 1);
   }
   t = new_transfer(L, task, q, &put_type);
   ed_waitq_join(&q->putters, &t->waiter);
@@ -241,7 +242,7 @@ static int l_queue_put (lua_State *L) {
 ** queue:try_put(item [, priority]) --> true | false | nil, err
 */
 static int l_queue_try_put (lua_State *L) {
-  ed_queue *q = check_put(L);
+  ed_queue *q = check_put(L, ed_loop_of(L));
   if (q->is_closed) return put_closed(L);
   lua_pushboolean(L, put_now(L, q));
   return 1;
@@ -251,7 +252,7 @@ static bool has_item (const ed_queue *q) {
   return q->items.size > 0 || has_waiting(&q->putters);
 }
 
-/* Push the next item; a blocked putter moves up. There must be an item. */
+/* Push the next item, perhaps over another value; a blocked putter moves up. There must be one. */
 static void get_now (lua_State *L, ed_queue *q, int self) {
   if (q->items.size == 0) {
     take_from_putter(L, q);
@@ -260,7 +261,8 @@ static void get_now (lua_State *L, ed_queue *q, int self) {
   ed_items_take(L, &q->items, self);
   if (has_waiting(&q->putters) && q->items.size < q->max) {
     ed_priority priority = take_from_putter(L, q);
-    ed_items_put(L, &q->items, self, &priority);
+    ed_items_put(L, &q->items, self, lua_gettop(L), &priority);
+    lua_pop(L, 1);
   }
 }
 
@@ -277,11 +279,11 @@ static void take_in_hand (lua_State *L, ed_queue *q, int self) {
 ** delivered in spite of a cancel.
 */
 static int l_queue_get (lua_State *L) {
-  ed_queue *q = check_queue(L);
-  ed_task *task = ed_checkpoint(L);
+  ed_loop *loop = ed_loop_of(L);
+  ed_queue *q = check_in(L, loop);
+  ed_task *task = ed_checkpoint_in(L, loop);
   transfer *t;
-  lua_settop(L, 1);
-  if (has_item(q) && ed_spend(task->loop)) return get_now(L, q, 1), 1;
+  if (has_item(q) && ed_spend(loop)) return get_now(L, q, 1), 1;
   if (!has_item(q) && q->is_closed) return get_closed(L);
   t = new_transfer(L, task, q, &get_type);
   if (has_item(q)) { /* but others have waited long enough */

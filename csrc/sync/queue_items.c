@@ -124,10 +124,10 @@ static lua_Integer slot_of_next (ed_items *items) {
   return ring_slot(items, items->head++);
 }
 
-/* The value at the top goes into 'slot'. */
-static void store (lua_State *L, int self, lua_Integer slot) {
+/* The value at 'value' goes into 'slot'. */
+static void store (lua_State *L, int self, int value, lua_Integer slot) {
   lua_getiuservalue(L, self, ITEMS);
-  lua_insert(L, -2);
+  lua_pushvalue(L, value);
   lua_rawseti(L, -2, slot);
   lua_pop(L, 1);
 }
@@ -139,18 +139,22 @@ static void fetch (lua_State *L, int table, lua_Integer slot) {
   lua_rawseti(L, table, slot);
 }
 
-void ed_items_put (lua_State *L, ed_items *items, int self, const ed_priority *priority) {
-  store(L, self, slot_for_new(items, priority));
+void ed_items_put (
+  lua_State *L, ed_items *items, int self, int value, const ed_priority *priority) {
+  store(L, self, value, slot_for_new(items, priority));
 }
 
 void ed_items_return (lua_State *L, ed_items *items, int self) {
-  store(L, self, slot_for_returned(items));
+  store(L, self, lua_gettop(L), slot_for_returned(items));
+  lua_pop(L, 1);
 }
 
 void ed_items_take (lua_State *L, ed_items *items, int self) {
+  lua_Integer slot = slot_of_next(items);
   lua_getiuservalue(L, self, ITEMS);
-  fetch(L, lua_gettop(L), slot_of_next(items));
-  lua_remove(L, -2);
+  lua_rawgeti(L, -1, slot);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -3, slot);
 }
 
 void ed_items_clear (lua_State *L, ed_items *items, int self) {

@@ -45,10 +45,12 @@ void ed_items_open (lua_State *L, ed_items *items, int self, ed_order order);
 /* Room for one more item besides the places kept for handed ones. May raise. */
 void ed_items_reserve (lua_State *L, ed_items *items, int self);
 
-/* The value at the top (popped) comes in; there must be room. */
-void ed_items_put (lua_State *L, ed_items *items, int self, const ed_priority *priority);
+/* The value at 'value' comes in; there must be room. */
+void ed_items_put (
+  lua_State *L, ed_items *items, int self, int value, const ed_priority *priority);
 
-/* Push the item that is next and forget it; there must be one. */
+/* Push a value that means nothing and then the item that is next, which is forgotten; there must
+   be one. */
 void ed_items_take (lua_State *L, ed_items *items, int self);
 
 /* The value at the top (popped) comes back and is next. */

@@ -102,7 +102,9 @@ static ed_semaphore *check_semaphore (lua_State *L, ed_loop *loop) {
 }
 
 static lua_Integer check_count (lua_State *L, const ed_semaphore *s) {
-  lua_Integer count = luaL_optinteger(L, 2, 1);
+  lua_Integer count = 1;
+  if (lua_isnoneornil(L, 2)) return count;
+  count = luaL_checkinteger(L, 2);
   luaL_argcheck(L, count > 0, 2, "count must be above 0");
   luaL_argcheck(L, count <= s->max, 2, "count above the semaphore's maximum");
   return count;
@@ -145,7 +147,7 @@ static int l_semaphore_acquire (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
   ed_semaphore *s = check_semaphore(L, loop);
   lua_Integer count = check_count(L, s);
-  ed_task *task = ed_checkpoint(L);
+  ed_task *task = ed_checkpoint_in(L, loop);
   acquiring *a;
   if (is_free(s, count) && ed_spend(loop)) return take_now(L, loop, s, count);
   a = ed_op_new_for(L, task, &acquire_type, sizeof *a);
