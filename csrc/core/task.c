@@ -3,9 +3,12 @@
 ** Tasks: spawning on recycled coroutines, the base frame, the end of a task, the kill.
 **
 ** A coroutine has a slot for life; a task borrows both. In the coroutine's stack lies the base
-** frame with (task, message handler, function, arguments); what the base frame returns, at
-** most one value, becomes the user value of the task's userdata. All that can run out of
-** memory happens in the base frame, under protection; the scheduler's side allocates nothing.
+** frame with (message handler, task, function, arguments). A task that a script holds lies there
+** as its userdata, which so lives as long as the task without being stored anywhere else; a task
+** that none has seen lies in the table of tasks, and as an address in the frame. What the base
+** frame returns, at most one value (above the userdata), becomes the user value. All that can run
+** out of memory happens in the base frame, under protection; the scheduler's side allocates
+** nothing.
 */
 #include "core/task.h"
 
@@ -21,7 +24,10 @@
 #include "core/var.h"
 
 enum {
-  BASE_ARGS = 3,    /* task, handler, function */
+  HANDLER = 1, /* of the base frame: the message handler, the task, the function */
+  TASK = 2,
+  FUNCTION = 3,
+  ROOM = LUA_MINSTACK - FUNCTION - 2, /* arguments for which any coroutine has a place */
   MANY_SLOTS = 8192 /* after a run with so many at once the anchor tables are made anew */
 };
 
@@ -112,12 +118,12 @@ static void keep_spare (ed_task *task) {
   ed_loop *loop = task->loop;
   lua_State *co = task->co;
   ed_spare spare = {co, task->is_seen ? NULL : task, task->slot};
-  lua_settop(co, 0);
   lua_sethook(co, NULL, 0, 0); /* of this task, not of the next one */
-  if (task->is_seen) {
-    lua_pushboolean(co, 0);
-    store_task(co, loop, task->slot);
-  } else if (task->shape != 0) forget_result(task);
+  if (!task->is_seen && task->shape != 0) forget_result(task);
+  else if (task->is_seen) {
+    lua_settop(co, 0);
+    if (!task->is_in_frame) lua_pushboolean(co, 0), store_task(co, loop, task->slot);
+  }
   loop->spare[loop->nspare++] = spare;
 }
 
@@ -136,21 +142,21 @@ static int is_cancellation (lua_State *L, ed_task *task, int index) {
 }
 
 static void pack_results (lua_State *L, ed_task *task) {
-  int n = lua_gettop(L) - (BASE_ARGS - 1);
+  int n = lua_gettop(L) - TASK;
   if (n <= 1) return;
   lua_createtable(L, n, 1);
-  lua_insert(L, BASE_ARGS);
-  for (int i = n; i > 0; i--) lua_rawseti(L, BASE_ARGS, i);
+  lua_insert(L, FUNCTION);
+  for (int i = n; i > 0; i--) lua_rawseti(L, FUNCTION, i);
   lua_pushinteger(L, n);
-  lua_setfield(L, BASE_ARGS, "n");
+  lua_setfield(L, FUNCTION, "n");
   task->shape = 2;
 }
 
-/* All children have ended: what is the outcome? Leaves its value, if any, at index 3. */
+/* All children have ended: what is the outcome? Leaves its value, if any, behind the task. */
 static int conclude (lua_State *L, ed_task *task) {
   ed_scope *root = &task->root;
-  bool is_cancel = task->has_failed && is_cancellation(L, task, BASE_ARGS);
-  int body = task->has_failed && !is_cancel ? BASE_ARGS : 0;
+  bool is_cancel = task->has_failed && is_cancellation(L, task, FUNCTION);
+  int body = task->has_failed && !is_cancel ? FUNCTION : 0;
   task->outcome = ED_TASK_FAILED; /* should memory run out on the way */
   if (ed_scope_push_failure(L, root, body, (uint32_t)task->nargs)) {
     lua_pushcfunction(L, ed_trace_handler); /* what children failed with is now ours */
@@ -165,24 +171,24 @@ static int conclude (lua_State *L, ed_task *task) {
   }
   pack_results(L, task);
   task->outcome = ED_TASK_DONE;
-  return lua_gettop(L) >= BASE_ARGS ? 1 : 0;
+  return lua_gettop(L) >= FUNCTION ? 1 : 0;
 }
 
-static int l_conclude (lua_State *L) { return conclude(L, lua_touserdata(L, 1)); }
+static int l_conclude (lua_State *L) { return conclude(L, lua_touserdata(L, TASK)); }
 
-/* The common end needs no memory; anything else runs protected. */
+/* The common end needs no memory; anything else runs protected. Returns as the base frame does. */
 static int conclude_safely (lua_State *L, ed_task *task) {
-  int n;
-  if (!task->has_failed && !task->is_joining && lua_gettop(L) <= BASE_ARGS
+  int n = lua_gettop(L);
+  if (!task->has_failed && !task->is_joining && n <= FUNCTION
     && ed_list_is_empty(&task->root.children)) {
     task->outcome = ED_TASK_DONE;
-    return lua_gettop(L) - (BASE_ARGS - 1);
+    return n - TASK + task->is_in_frame;
   }
+  lua_pushvalue(L, TASK);
   lua_pushcfunction(L, l_conclude);
-  lua_insert(L, 1);
-  n = lua_gettop(L) - 1;
+  lua_rotate(L, 1, 2);
   lua_pcall(L, n, LUA_MULTRET, 0); /* an error here is the value, outcome "failed" */
-  return lua_gettop(L) > 0 ? 1 : 0;
+  return (lua_gettop(L) > 1 ? 1 : 0) + task->is_in_frame; /* that may have changed */
 }
 
 static int joined_k (lua_State *L, int status, lua_KContext ctx);
@@ -221,9 +227,9 @@ static int body_k (lua_State *L, int status, lua_KContext ctx) {
 }
 
 int ed_task_base (lua_State *L) {
-  ed_task *task = lua_touserdata(L, 1);
+  ed_task *task = lua_touserdata(L, TASK);
   int status = lua_pcallk(
-    L, lua_gettop(L) - BASE_ARGS, LUA_MULTRET, 2, (lua_KContext)task, body_k);
+    L, task->nargs - FUNCTION, LUA_MULTRET, HANDLER, (lua_KContext)task, body_k);
   return body_k(L, status, (lua_KContext)task);
 }
 
@@ -231,34 +237,18 @@ int ed_task_base (lua_State *L) {
 
 static void init_task (
   ed_task *task, ed_loop *loop, ed_scope *owner, const ed_spare *spare) {
-  memset(task, 0, sizeof *task);
-  ed_list_init(&task->ready);
+  *task = (ed_task){.loop = loop,
+    .co = spare->co,
+    .leaf = spare->co,
+    .slot = spare->slot,
+    .id = ++loop->next_id,
+    .scope = &task->root};
   ed_list_init(&task->watchers);
-  task->loop = loop;
-  task->co = task->leaf = spare->co;
-  task->slot = spare->slot;
-  task->id = ++loop->next_id;
   ed_scope_push(&task->root, owner, task, ED_SCOPE_TASK);
-  task->scope = &task->root;
   ed_list_append(&owner->children, &task->sibling);
   owner->live++;
   ed_list_append(&loop->ready, &task->ready);
   loop->ntasks++;
-}
-
-/*
-** The task for 'spare', below the function and its arguments: a new userdata if a script will
-** see it or there is none (this may raise), else the one that waits in the slot.
-*/
-static ed_task *box_task (lua_State *L, ed_loop *loop, ed_spare *spare, int nargs) {
-  ed_task *task = ed_class_push_raw(L, loop, ED_CLASS_TASK, sizeof *task, 1);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->tasks);
-  lua_pushvalue(L, -2);
-  lua_rawseti(L, -2, spare->slot);
-  lua_pop(L, 1);
-  lua_insert(L, -nargs - 2);
-  spare->task = NULL;
-  return task;
 }
 
 static void check_owner (lua_State *L, ed_loop *loop, const ed_scope *owner) {
@@ -267,33 +257,100 @@ static void check_owner (lua_State *L, ed_loop *loop, const ed_scope *owner) {
     luaL_error(L, "cannot spawn: the block has ended");
 }
 
+static ed_task *push_box (lua_State *L, ed_loop *loop) {
+  return ed_class_push_raw(L, loop, ED_CLASS_TASK, sizeof(ed_task), 1);
+}
+
+/*
+** The spare coroutine that is next, with a place for so many arguments. It is nobody's until it is
+** taken off, so nothing may run finalizers until then: these may spawn tasks too.
+*/
+static ed_spare *find_spare (lua_State *L, ed_loop *loop, int nargs) {
+  ed_spare *spare;
+  if (loop->nspare == 0) add_spare(L, loop);
+  spare = &loop->spare[loop->nspare - 1];
+  if (nargs > ROOM && !lua_checkstack(spare->co, nargs + FUNCTION + 2))
+    luaL_error(L, "too many arguments");
+  return spare;
+}
+
+/* One with a task that no script has seen. */
+static ed_spare *find_unseen (lua_State *L, ed_loop *loop, int nargs) {
+  ed_spare *spare = find_spare(L, loop, nargs);
+  ed_task *task;
+  if (spare->task != NULL) return spare;
+  task = push_box(L, loop);
+  spare = find_spare(L, loop, nargs);
+  if (spare->task == NULL) spare->task = task, store_task(L, loop, spare->slot);
+  else lua_pop(L, 1);
+  return spare;
+}
+
+/* One for the task whose userdata was pushed. */
+static ed_spare *find_unboxed (lua_State *L, ed_loop *loop, int nargs) {
+  ed_spare *spare = find_spare(L, loop, nargs);
+  if (spare->task == NULL) return spare;
+  spare->task = NULL;
+  lua_pushboolean(L, 0);
+  store_task(L, loop, spare->slot);
+  return spare;
+}
+
+/* The function and its arguments, on top of L, go into the base frame of 'task'. */
+static void fill_frame (lua_State *L, ed_task *task, int nargs) {
+  lua_State *co = task->co;
+  task->nargs = nargs + FUNCTION;
+  lua_pushcfunction(co, ed_task_base);
+  lua_pushcfunction(co, ed_trace_handler);
+  if (task->is_in_frame) {
+    lua_pushvalue(L, -nargs - 2);
+    lua_xmove(L, co, 1);
+  } else lua_pushlightuserdata(co, task);
+  lua_xmove(L, co, nargs + 1);
+}
+
 ed_task *ed_task_spawn (
   lua_State *L, ed_loop *loop, ed_scope *owner, int nargs, bool is_seen) {
-  ed_task *task;
+  ed_task *task = NULL;
   ed_spare *spare;
   bool has_vars;
   check_owner(L, loop, owner);
-  if (loop->nspare == 0) add_spare(L, loop);
-  spare = &loop->spare[loop->nspare - 1];
-  if (!lua_checkstack(spare->co, nargs + BASE_ARGS + 2))
-    luaL_error(L, "too many arguments");
-  task = spare->task;
-  if (is_seen || task == NULL) task = box_task(L, loop, spare, nargs);
-  has_vars = ed_vars_inherit(L, loop, spare->co);
+  if (is_seen) task = push_box(L, loop), lua_insert(L, -nargs - 2);
+  has_vars = ed_vars_push(L, loop);
+  spare = is_seen ? find_unboxed(L, loop, nargs) : find_unseen(L, loop, nargs);
+  if (has_vars) ed_vars_give(L, loop, spare->co);
+  if (!is_seen) task = spare->task;
   loop->nspare--;
   init_task(task, loop, owner, spare);
-  task->is_seen = is_seen;
+  task->is_seen = task->is_in_frame = is_seen;
   task->has_vars = has_vars;
-  task->nargs = nargs + BASE_ARGS;
-  lua_pushcfunction(task->co, ed_task_base);
-  lua_pushlightuserdata(task->co, task);
-  lua_pushcfunction(task->co, ed_trace_handler);
-  lua_xmove(L, task->co, nargs + 1);
-  if (!is_seen && spare->task == NULL) lua_pop(L, 1);
+  fill_frame(L, task, nargs);
   return task;
 }
 
+/* Push the second value of the frame at the bottom of 'co', which runs or waits; or nothing. */
+static bool push_from_frame (lua_State *co) {
+  lua_Debug at;
+  int level = 0, step = 1;
+  if (!lua_checkstack(co, 1)) return false;
+  while (lua_getstack(co, level + step, &at)) level += step, step *= 2;
+  for (; step > 0; step /= 2)
+    if (lua_getstack(co, level + step, &at)) level += step;
+  return lua_getstack(co, level, &at) && lua_getlocal(co, &at, TASK) != NULL;
+}
+
+/* Put the userdata of a task, which is in its frame or what that left, into the table. */
+static void store_from_frame (ed_task *task) {
+  lua_State *co = task->co;
+  if (ed_task_has_ended(task)) lua_pushvalue(co, 1);
+  else if (!task->has_started) lua_pushvalue(co, 1 + TASK);
+  else if (!push_from_frame(co)) return;
+  store_task(co, task->loop, task->slot);
+  task->is_in_frame = false;
+}
+
 void ed_task_push (lua_State *L, ed_task *task) {
+  if (task->is_in_frame) store_from_frame(task);
   lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->tasks);
   lua_rawgeti(L, -1, task->slot);
   lua_remove(L, -2);
@@ -345,6 +402,12 @@ static void end_task (ed_task *task, ed_task_state outcome) {
 */
 static void take_result (ed_task *task, int nres) {
   lua_State *co = task->co;
+  if (task->is_in_frame) {
+    if (nres < 2) return;
+    lua_setiuservalue(co, 1, 1);
+    if (task->shape == 0) task->shape = 1;
+    return;
+  }
   if (nres == 0) return;
   if (task->is_held && !task->is_seen) {
     task->is_on_stack = true;
@@ -377,6 +440,13 @@ static void after_yield (ed_loop *loop, ed_task *task, int nres) {
   }
 }
 
+/* What runs then, '<close>' variables and all, may still ask for the task. */
+static void close_coroutine (ed_task *task) {
+  if (task->is_in_frame) store_from_frame(task);
+  ed_nest_close(task);
+  lua_closethread(task->co, task->loop->L);
+}
+
 static int l_store_cancellation (lua_State *L) {
   ed_task *task = lua_touserdata(L, 1);
   ed_task_push(L, task);
@@ -388,6 +458,7 @@ static int l_store_cancellation (lua_State *L) {
 
 /* Cancelled before it ran, it never runs; its error is the cancellation that kept it from it. */
 static void end_unstarted (ed_loop *loop, ed_task *task) {
+  if (task->is_in_frame) store_from_frame(task);
   lua_settop(task->co, 0);
   if (task->shape == 0) {
     lua_pushcfunction(task->co, l_store_cancellation);
@@ -431,8 +502,7 @@ static inline __attribute__((always_inline)) void resume (ed_loop *loop, ed_task
   } else { /* not even the base frame could run */
     task->is_killed = true;
     task->barred++;
-    ed_nest_close(task);
-    lua_closethread(task->co, loop->L);
+    close_coroutine(task);
     end_task(task, ED_TASK_FAILED);
   }
 }
@@ -493,8 +563,7 @@ static void finish_kill (ed_task *task) {
   ed_task *before = loop->current;
   discard_scopes(task);
   loop->current = task;
-  ed_nest_close(task);
-  lua_closethread(task->co, loop->L);
+  close_coroutine(task);
   loop->current = before;
   if (task->op != NULL) ed_op_abandon(task);
   ed_cancel_forget(loop->L, loop, &task->root);

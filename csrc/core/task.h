@@ -60,9 +60,9 @@ struct ed_task {
   uint32_t since;  /* ms: of the first of these, or 0 */
   uint16_t swallowed; /* cancellations delivered to this scope without its being left */
   uint8_t state;
-  uint8_t atomic;       /* how many eddy.atomic it is in: it must not wait */
-  uint8_t shape;        /* of the result: 0 none, 1 one value, 2 a table of several with n */
-  uint8_t outcome;      /* ed_task_state to be, decided by the base frame */
+  uint8_t atomic;  /* how many eddy.atomic it is in: it must not wait */
+  uint8_t shape;   /* of the result: 0 none, 1 one value, 2 a table of several with n */
+  uint8_t outcome; /* ed_task_state to be, decided by the base frame */
   bool has_started : 1;
   bool is_seen : 1;     /* a script may hold this task: its userdata is not reused */
   bool is_in_frame : 1; /* its userdata is an argument of its base frame only */
@@ -70,9 +70,10 @@ struct ed_task {
   bool is_joining : 1;  /* waits for the children of its innermost scope */
   bool is_on_stack : 1; /* the result lies on its coroutine, which it keeps */
   bool is_killed : 1;
-  bool has_yielded : 1; /* let others run first: core/probe keeps to that, and takes it back */
-  bool is_held : 1;     /* keep the slot when it ends: somebody will collect the result */
-  bool has_failed : 1;  /* the body ended by an error or a cancellation */
+  bool
+    has_yielded : 1; /* let others run first: core/probe keeps to that, and takes it back */
+  bool is_held : 1;    /* keep the slot when it ends: somebody will collect the result */
+  bool has_failed : 1; /* the body ended by an error or a cancellation */
 };
 
 static inline bool ed_task_has_ended (const ed_task *task) {

@@ -108,16 +108,16 @@ static bool may_see_any (const ed_loop *loop) {
   return loop->current == NULL || loop->current->has_vars || loop->has_loose_vars;
 }
 
-bool ed_vars_inherit (lua_State *L, ed_loop *loop, lua_State *child) {
+bool ed_vars_push_visible (lua_State *L, ed_loop *loop) {
   int top = lua_gettop(L);
-  bool has_any;
-  if (!may_see_any(loop)) return false;
   luaL_checkstack(L, 8, "bindings");
   push_all_visible(L, loop);
-  has_any = !lua_isnil(L, -1);
-  if (has_any) store_chain(L, loop, child);
-  lua_settop(L, top);
-  return has_any;
+  if (lua_isnil(L, -1)) lua_settop(L, top);
+  return lua_gettop(L) > top;
+}
+
+void ed_vars_give (lua_State *L, ed_loop *loop, lua_State *child) {
+  store_chain(L, loop, child);
 }
 
 void ed_vars_forget (lua_State *L, ed_task *task) {
