@@ -111,3 +111,15 @@ void ed_task_push_first (lua_State *L, int index, ed_task *task) {
   lua_rawgeti(L, -1, 1);
   lua_remove(L, -2);
 }
+
+bool ed_task_take_first (lua_State *L, ed_task *task) {
+  if (task->state != ED_TASK_DONE || task->shape > 1) return false;
+  if (task->shape == 0) {
+    lua_pushnil(L);
+    return true;
+  }
+  if (!task->is_on_stack) return false;
+  lua_xmove(task->co, L, 1);
+  task->shape = 0;
+  return true;
+}

@@ -118,7 +118,8 @@ static void keep_spare (ed_task *task) {
   ed_loop *loop = task->loop;
   lua_State *co = task->co;
   ed_spare spare = {co, task->is_seen ? NULL : task, task->slot};
-  lua_sethook(co, NULL, 0, 0); /* of this task, not of the next one */
+  if (lua_gethookmask(co) != 0)
+    lua_sethook(co, NULL, 0, 0); /* of this task, not of the next one */
   if (!task->is_seen && task->shape != 0) forget_result(task);
   else if (task->is_seen) {
     lua_settop(co, 0);

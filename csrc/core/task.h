@@ -122,6 +122,9 @@ int ed_task_push_results (lua_State *L, int index, ed_task *task);
    a result that is on the stack. */
 void ed_task_push_first (lua_State *L, int index, ed_task *task);
 
+/* Push the first result of a task that succeeded, and forget it, where that is quick. */
+bool ed_task_take_first (lua_State *L, ed_task *task);
+
 /*
 ** Wait for the children of 'scope', the innermost of the running task, as the continuation
 ** 'k' with context 'ctx'. To be called as 'return'; 'k' finds live == 0.

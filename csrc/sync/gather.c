@@ -37,12 +37,14 @@ struct gathering {
   ed_op op; /* first */
   ed_block *block;
   ed_link sweep; /* in loop->sweep while its members are to be cancelled */
+  uint32_t room; /* rows; 'n' of them are filled */
   uint32_t n, left, ended;
   uint32_t winner; /* race, any: index + 1 */
   ed_scope
     *cause; /* of the cancellation that came before the last member ended, or NULL */
   uint8_t mode;
   bool is_list;     /* the members came in a table */
+  bool is_copied;   /* which is our own by now */
   bool is_stopping; /* decided: the rest was told to end */
   member row[];
 };
@@ -134,7 +136,7 @@ static void drop_gather (ed_op *op) {
     m->task->is_held = false;
     if (ed_task_has_ended(m->task)) ed_task_release(m->task);
   }
-  ed_mem_free(&op->loop->mem, g, size_for(g->n));
+  ed_mem_free(&op->loop->mem, g, size_for(g->room));
 }
 
 /* ---- Lua half: results ---- */
@@ -149,13 +151,10 @@ static void push_task (lua_State *L, const gathering *g, uint32_t i) {
   else push_argument(L, g, i);
 }
 
-/* Push the first result of member 'i', or its error. */
+/* Push the first result of member 'i', or its error. Of our own it is taken away with that. */
 static void push_first (lua_State *L, const gathering *g, uint32_t i) {
   ed_task *task = g->row[i].task;
-  if (task->is_on_stack) {
-    ed_task_push_first(L, 0, task);
-    return;
-  }
+  if (g->row[i].is_own && ed_task_take_first(L, task)) return;
   push_task(L, g, i);
   ed_task_push_first(L, -1, task);
   lua_remove(L, -2);
@@ -337,19 +336,22 @@ static gathering *new_gathering (
   lua_State *L, ed_task *task, gather_mode mode, uint32_t n) {
   gathering *g = ed_mem_new(&task->loop->mem, size_for(n));
   if (g == NULL) luaL_error(L, "not enough memory");
-  memset(g, 0, size_for(n));
+  memset(g, 0, sizeof *g);
   ed_list_init(&g->sweep);
   g->mode = (uint8_t)mode;
-  g->n = g->left = n;
+  g->room = g->left = n;
   ed_op_adopt(task->loop, task, &gather_types[mode], &g->op);
   return g;
 }
 
-static void watch_task (gathering *g, member *m, ed_task *task, bool is_own) {
+static void watch_task (gathering *g, ed_task *task, bool is_own) {
+  member *m = &g->row[g->n++];
   m->all = g;
   m->task = task;
+  m->order = 0;
   m->is_own = is_own;
   m->watch.ended = member_ended;
+  m->watch.is_silent = false;
   ed_list_init(&m->watch.link);
   if (ed_task_has_ended(task)) {
     note_end(m);
@@ -360,53 +362,67 @@ static void watch_task (gathering *g, member *m, ed_task *task, bool is_own) {
     cancel_foreign(g); /* decided by a member before this one */
 }
 
-/* The argument at the top (popped) becomes a member. */
-static void start_member (lua_State *L, gathering *g, uint32_t i, ed_loop *loop) {
-  ed_task *task = ed_class_test(L, loop, -1, ED_CLASS_TASK);
-  bool is_own = task == NULL;
-  if (is_own) {
-    task = ed_task_spawn(L, loop, &g->block->scope, 0, false);
-    task->is_held = true;
-  } else lua_pop(L, 1);
-  watch_task(g, &g->row[i], task, is_own);
+/* The function at the top (popped) becomes a member. */
+static void start_function (lua_State *L, gathering *g, ed_loop *loop) {
+  ed_task *task = ed_task_spawn(L, loop, &g->block->scope, 0, false);
+  task->is_held = true;
+  watch_task(g, task, true);
 }
 
-/* Members are checked before anything is started; the one at the top stays there. */
-static void check_member (lua_State *L, ed_loop *loop, lua_Integer i) {
-  ed_task *task;
-  if (lua_isfunction(L, -1)) return;
-  task = ed_class_test(L, loop, -1, ED_CLASS_TASK);
-  if (task != NULL && task == loop->current) luaL_error(L, "task cannot await itself");
-  if (task != NULL) return;
-  if (luaL_getmetafield(L, -1, "__call") == LUA_TNIL)
-    luaL_error(
-      L, "member %d: function or Task expected, got %s", (int)i, luaL_typename(L, -1));
-  lua_pop(L, 1);
-}
-
-/* The script may change its list while we wait, so the members go into a table of our own. */
-static uint32_t take_list (lua_State *L, ed_loop *loop) {
-  lua_Integer n = luaL_len(L, 1);
-  luaL_argcheck(L, n >= 0, 1, "its length is negative");
-  luaL_argcheck(L, n < 0x7fffffff, 1, "too many members");
-  lua_createtable(L, (int)n, 0);
-  for (lua_Integer i = 1; i <= n; i++) {
-    lua_geti(L, 1, i);
-    check_member(L, loop, i);
-    lua_rawseti(L, 2, i);
+/*
+** A script may change its list while we wait, so a list with tasks in it, whose results are read
+** through them, is exchanged for a copy.
+*/
+static void copy_list (lua_State *L, gathering *g) {
+  if (!g->is_list || g->is_copied) return;
+  lua_createtable(L, (int)g->room, 0);
+  for (lua_Integer i = 1; i <= g->room; i++) {
+    lua_rawgeti(L, 1, i);
+    lua_rawseti(L, -2, i);
   }
   lua_replace(L, 1);
-  return (uint32_t)n;
+  g->is_copied = true;
 }
 
-static uint32_t take_arguments (lua_State *L, ed_loop *loop) {
-  int n = lua_gettop(L);
-  for (int i = 1; i <= n; i++) {
-    lua_pushvalue(L, i);
-    check_member(L, loop, i);
+/* Nothing has run yet: what was begun is taken back. */
+static void take_back (lua_State *L, gathering *g) {
+  ed_block *block = g->block;
+  g->is_stopping = true; /* which is nobody's failure */
+  for (uint32_t i = 0; i < g->n; i++)
+    if (g->row[i].is_own) ed_task_kill(g->row[i].task);
+  ed_op_abandon(g->op.task);
+  ed_block_close(L, block);
+}
+
+/* The value at the top is no member. */
+static int refuse_member (lua_State *L, gathering *g, const ed_task *task) {
+  uint32_t i = g->n + 1;
+  take_back(L, g);
+  if (task != NULL) return luaL_error(L, "task cannot await itself");
+  return luaL_error(
+    L, "member %d: function or Task expected, got %s", (int)i, luaL_typename(L, -1));
+}
+
+/* The argument at the top (popped), which is no plain function, becomes a member. */
+static void start_object (lua_State *L, gathering *g, ed_loop *loop) {
+  ed_task *task = ed_class_test(L, loop, -1, ED_CLASS_TASK);
+  if (task == NULL && luaL_getmetafield(L, -1, "__call") != LUA_TNIL) {
     lua_pop(L, 1);
+    start_function(L, g, loop);
+    return;
   }
-  return (uint32_t)n;
+  if (task == NULL || task == loop->current) refuse_member(L, g, task);
+  lua_pop(L, 1);
+  copy_list(L, g);
+  watch_task(g, task, false);
+}
+
+static void start_members (lua_State *L, gathering *g, ed_loop *loop, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) {
+    push_argument(L, g, i);
+    if (lua_isfunction(L, -1)) start_function(L, g, loop);
+    else start_object(L, g, loop);
+  }
 }
 
 static int start_all (
@@ -414,15 +430,28 @@ static int start_all (
   gathering *g = new_gathering(L, task, mode, n);
   g->is_list = is_list;
   g->block = ed_block_open(L, task, ED_BLOCK_GATHER, ED_SCOPE_BLOCK);
-  for (uint32_t i = 0; i < n; i++) {
-    push_argument(L, g, i);
-    start_member(L, g, i, task->loop);
-  }
+  start_members(L, g, task->loop, n);
   if (g->left == 0) {
     settle_cause(g);
     ed_op_done(&g->op, 0);
   }
   return ed_await(L, &g->op, 0);
+}
+
+/* The length of the list at 1; one with a metatable, which may do anything, is copied. */
+static uint32_t take_list (lua_State *L) {
+  lua_Integer n = luaL_len(L, 1);
+  luaL_argcheck(L, n >= 0, 1, "its length is negative");
+  luaL_argcheck(L, n < 0x7fffffff, 1, "too many members");
+  if (!lua_getmetatable(L, 1)) return (uint32_t)n;
+  lua_createtable(L, (int)n, 0);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_geti(L, 1, i);
+    lua_rawseti(L, -2, i);
+  }
+  lua_replace(L, 1);
+  lua_settop(L, 1);
+  return (uint32_t)n;
 }
 
 static int run_members (lua_State *L, gather_mode mode) {
@@ -431,9 +460,9 @@ static int run_members (lua_State *L, gather_mode mode) {
   uint32_t n;
   if (mode != GATHER_ALL) luaL_checktype(L, 1, LUA_TTABLE);
   if (is_list) lua_settop(L, 1);
-  n = is_list ? take_list(L, loop) : take_arguments(L, loop);
+  n = is_list ? take_list(L) : (uint32_t)lua_gettop(L);
   if (n == 0 && mode >= GATHER_RACE) return luaL_argerror(L, 1, "no members");
-  return start_all(L, ed_checkpoint(L), mode, n, is_list);
+  return start_all(L, ed_checkpoint_in(L, loop), mode, n, is_list);
 }
 
 /*
