@@ -236,14 +236,24 @@ int ed_task_base (lua_State *L) {
 
 /* ---- spawn ---- */
 
+/* Every field, one by one: clearing the whole first costs as much again. */
 static void init_task (
   ed_task *task, ed_loop *loop, ed_scope *owner, const ed_spare *spare) {
-  *task = (ed_task){.loop = loop,
-    .co = spare->co,
-    .leaf = spare->co,
-    .slot = spare->slot,
-    .id = ++loop->next_id,
-    .scope = &task->root};
+  task->op = NULL;
+  task->co = task->leaf = spare->co;
+  task->nest = NULL;
+  task->loop = loop;
+  task->scope = &task->root;
+  task->slot = spare->slot;
+  task->nargs = 0;
+  task->id = ++loop->next_id;
+  task->filed = task->since = 0;
+  task->site = task->barred = task->swallowed = 0;
+  task->state = ED_TASK_READY;
+  task->atomic = task->shape = task->outcome = 0;
+  task->has_started = task->is_seen = task->is_in_frame = task->has_vars = false;
+  task->is_joining = task->is_on_stack = task->is_killed = task->has_yielded = false;
+  task->is_held = task->has_failed = false;
   ed_list_init(&task->watchers);
   ed_scope_push(&task->root, owner, task, ED_SCOPE_TASK);
   ed_list_append(&owner->children, &task->sibling);
@@ -266,7 +276,7 @@ static ed_task *push_box (lua_State *L, ed_loop *loop) {
 ** The spare coroutine that is next, with a place for so many arguments. It is nobody's until it is
 ** taken off, so nothing may run finalizers until then: these may spawn tasks too.
 */
-static ed_spare *find_spare (lua_State *L, ed_loop *loop, int nargs) {
+static inline ed_spare *find_spare (lua_State *L, ed_loop *loop, int nargs) {
   ed_spare *spare;
   if (loop->nspare == 0) add_spare(L, loop);
   spare = &loop->spare[loop->nspare - 1];
