@@ -339,25 +339,34 @@ ed_task *ed_task_spawn (
   return task;
 }
 
-/* Push the second value of the frame at the bottom of 'co', which runs or waits; or nothing. */
-static bool push_from_frame (lua_State *co) {
+/* The level of the frame at the bottom of 'co', found in steps that grow and shrink by two. */
+static int bottom_level (lua_State *co) {
   lua_Debug at;
   int level = 0, step = 1;
-  if (!lua_checkstack(co, 1)) return false;
   while (lua_getstack(co, level + step, &at)) level += step, step *= 2;
   for (; step > 0; step /= 2)
     if (lua_getstack(co, level + step, &at)) level += step;
-  return lua_getstack(co, level, &at) && lua_getlocal(co, &at, TASK) != NULL;
+  return level;
 }
 
-/* Put the userdata of a task, which is in its frame or what that left, into the table. */
-static void store_from_frame (ed_task *task) {
-  lua_State *co = task->co;
+/* Push the userdata of a task in whose frame it lies, or on what has become of that, on 'co'. */
+static bool push_from_frame (lua_State *co, const ed_task *task) {
+  lua_Debug at;
+  if (!lua_checkstack(co, 1)) return false;
   if (ed_task_has_ended(task)) lua_pushvalue(co, 1);
-  else if (!task->has_started) lua_pushvalue(co, 1 + TASK);
-  else if (!push_from_frame(co)) return;
-  store_task(co, task->loop, task->slot);
+  else if (!lua_getstack(co, 0, &at)) lua_pushvalue(co, 1 + TASK); /* it did not start */
+  else if (!lua_getstack(co, bottom_level(co), &at) || !lua_getlocal(co, &at, TASK))
+    return false;
+  return true;
+}
+
+/* Put it into the table. */
+static bool store_from_frame (ed_task *task) {
+  if (!push_from_frame(task->co, task)) return false;
+  lua_xmove(task->co, task->loop->L, 1);
+  store_task(task->loop->L, task->loop, task->slot);
   task->is_in_frame = false;
+  return true;
 }
 
 void ed_task_push (lua_State *L, ed_task *task) {
@@ -453,7 +462,10 @@ static void after_yield (ed_loop *loop, ed_task *task, int nres) {
 
 /* What runs then, '<close>' variables and all, may still ask for the task. */
 static void close_coroutine (ed_task *task) {
-  if (task->is_in_frame) store_from_frame(task);
+  if (task->is_in_frame && !store_from_frame(task)) {
+    lua_pop(task->co, 1); /* there is no memory for one place more, so we take this */
+    store_from_frame(task);
+  }
   ed_nest_close(task);
   lua_closethread(task->co, task->loop->L);
 }
