@@ -199,13 +199,16 @@ static inline ed_loop *ed_loop_of (lua_State *L) {
   return loop;
 }
 
+/* Would a checkpoint let the running task through? */
+static inline bool ed_may_wait (lua_State *L, const ed_loop *loop) {
+  const ed_task *task = loop->current;
+  return task != NULL && task->leaf == L && task->barred == 0 && lua_isyieldable(L)
+    && task->scope->cause == NULL;
+}
+
 /* The checkpoint for a function that has looked its loop up. */
 static inline ed_task *ed_checkpoint_in (lua_State *L, ed_loop *loop) {
-  ed_task *task = loop->current;
-  if (task == NULL || task->leaf != L || task->barred != 0 || !lua_isyieldable(L)
-    || task->scope->cause != NULL)
-    return ed_checkpoint_refuse(L, loop);
-  return task;
+  return ed_may_wait(L, loop) ? loop->current : ed_checkpoint_refuse(L, loop);
 }
 
 /* The running task, for functions that open blocks; raises where no task could wait. */

@@ -394,10 +394,16 @@ static void take_back (lua_State *L, gathering *g) {
   ed_block_close(L, block);
 }
 
-/* The value at the top is no member. */
-static int refuse_member (lua_State *L, gathering *g, const ed_task *task) {
-  uint32_t i = g->n + 1;
-  take_back(L, g);
+/* Is the value at the top a task, or something to be called? */
+static bool is_member (lua_State *L, const ed_task *task) {
+  if (task != NULL || lua_isfunction(L, -1)) return true;
+  if (luaL_getmetafield(L, -1, "__call") == LUA_TNIL) return false;
+  lua_pop(L, 1);
+  return true;
+}
+
+/* The value at the top cannot be member 'i'. */
+static int refuse_member (lua_State *L, uint32_t i, const ed_task *task) {
   if (task != NULL) return luaL_error(L, "task cannot await itself");
   return luaL_error(
     L, "member %d: function or Task expected, got %s", (int)i, luaL_typename(L, -1));
@@ -406,12 +412,15 @@ static int refuse_member (lua_State *L, gathering *g, const ed_task *task) {
 /* The argument at the top (popped), which is no plain function, becomes a member. */
 static void start_object (lua_State *L, gathering *g, ed_loop *loop) {
   ed_task *task = ed_class_test(L, loop, -1, ED_CLASS_TASK);
-  if (task == NULL && luaL_getmetafield(L, -1, "__call") != LUA_TNIL) {
-    lua_pop(L, 1);
+  uint32_t i = g->n + 1;
+  if (task == loop->current || !is_member(L, task)) {
+    take_back(L, g);
+    refuse_member(L, i, task);
+  }
+  if (task == NULL) {
     start_function(L, g, loop);
     return;
   }
-  if (task == NULL || task == loop->current) refuse_member(L, g, task);
   lua_pop(L, 1);
   copy_list(L, g);
   watch_task(g, task, false);
@@ -454,6 +463,19 @@ static uint32_t take_list (lua_State *L) {
   return (uint32_t)n;
 }
 
+/* Whoever cannot wait here is told of wrong arguments first. */
+static void check_members (lua_State *L, ed_loop *loop, uint32_t n, bool is_list) {
+  for (uint32_t i = 1; i <= n; i++) {
+    ed_task *task;
+    if (is_list) lua_rawgeti(L, 1, i);
+    else lua_pushvalue(L, (int)i);
+    task = ed_class_test(L, loop, -1, ED_CLASS_TASK);
+    if (!is_member(L, task) || (task != NULL && task == loop->current))
+      refuse_member(L, i, task);
+    lua_pop(L, 1);
+  }
+}
+
 static int run_members (lua_State *L, gather_mode mode) {
   ed_loop *loop = ed_loop_of(L);
   bool is_list = lua_istable(L, 1);
@@ -462,6 +484,7 @@ static int run_members (lua_State *L, gather_mode mode) {
   if (is_list) lua_settop(L, 1);
   n = is_list ? take_list(L) : (uint32_t)lua_gettop(L);
   if (n == 0 && mode >= GATHER_RACE) return luaL_argerror(L, 1, "no members");
+  if (!ed_may_wait(L, loop)) check_members(L, loop, n, is_list);
   return start_all(L, ed_checkpoint_in(L, loop), mode, n, is_list);
 }
 

@@ -112,6 +112,32 @@ function TestGather:test_misuse_comes_before_anything_runs()
   lu.assertFalse(ran)
 end
 
+function TestGather:test_misuse_takes_back_what_was_begun()
+  local ran = 0
+  local function member() ran = ran + 1 end
+  local other = eddy.spawn(function() eddy.sleep(0) return "other" end)
+  local called = setmetatable({}, { __call = member })
+  local before = eddy.stats()
+  for _, gather in ipairs { eddy.gather, eddy.settle, eddy.race, eddy.any } do
+    lu.assertErrorMsgContains("member 4: function or Task expected, got number", gather, { member, other, called, 5 })
+    lu.assertErrorMsgContains("cannot await itself", gather, { other, member, eddy.current() })
+    lu.assertErrorMsgContains("member 2", gather, setmetatable({}, { __len = function() return 3 end,
+      __index = function(_, i) return i == 2 and "x" or member end }))
+  end
+  lu.assertEquals(eddy.stats().tasks, before.tasks)
+  lu.assertEquals(eddy.stats().operations, before.operations)
+  lu.assertEquals(eddy.gather { other, called, member, called }, { "other", n = 4 })
+  lu.assertEquals(ran, 3)
+end
+
+-- The list is the script's: it may change while members run, also by what a metatable does.
+function TestGather:test_the_list_may_change_meanwhile()
+  local other = eddy.spawn(function() eddy.sleep(0) return "other" end)
+  local list
+  list = { function() list[1], list[2] = nil, nil return "own" end, other }
+  lu.assertEquals(eddy.gather(list), { "own", "other", n = 2 })
+end
+
 function TestGather:test_members_can_ask_for_themselves()
   local seen = {}
   eddy.gather(function() seen[1] = eddy.current() eddy.sleep(0) lu.assertEquals(eddy.current(), seen[1]) end)
