@@ -229,18 +229,35 @@ static int l_write (lua_State *L) {
   return ed_await(L, &p->op, status);
 }
 
+/* The pieces that end an answer: what is due, the last bytes, the end of the chunks. */
+static unsigned frame_end (
+  ed_http_conn *conn, uv_buf_t *piece, const ed_buf *out, uv_buf_t last, char *line) {
+  bool has_body = conn->is_chunked && !conn->is_head;
+  unsigned n = 0;
+  if (out->size > 0) piece[n++] = uv_buf_init(ed_buf_bytes(out), (unsigned)out->size);
+  if (has_body && last.len > 0) {
+    piece[n++] = uv_buf_init(line, (unsigned)ed_chunked_line(line, last.len));
+    piece[n++] = last;
+    piece[n++] = uv_buf_init((char *)"\r\n0\r\n\r\n", 7);
+  } else if (has_body) piece[n++] = uv_buf_init((char *)"0\r\n\r\n", 5);
+  if (n == 0) piece[n++] = uv_buf_init((char *)"", 0);
+  return n;
+}
+
 /*
-** exchange:finish() --> true | nil, err
-** The end of an answer in pieces; one that is shorter than announced cuts the connection. Does
-** not wait; the exchange has ended after it.
+** exchange:finish([last]) --> true | nil, err
+** The end of an answer in pieces; one that is shorter than announced cuts the connection. 'last':
+** bytes of a chunked answer that go out with the end. Does not wait; the exchange has ended after
+** it.
 */
 static int l_finish (lua_State *L) {
   ed_http_conn *conn = conn_of(L);
-  uv_buf_t piece[2];
-  unsigned n = 0;
+  uv_buf_t piece[4], last = string_at(L, 2);
+  char line[ED_CHUNK_LINE];
   ed_buf out;
   if (conn == NULL) return push_gone(L, "respond");
   luaL_argcheck(L, conn->has_begun, 1, "no answer has begun");
+  luaL_argcheck(L, last.len == 0 || conn->is_chunked, 2, "not a chunked answer");
   if (conn->is_counted && conn->left > 0 && !conn->is_head) {
     ed_http_conn_detach(conn);
     ed_http_conn_close(conn);
@@ -249,11 +266,7 @@ static int l_finish (lua_State *L) {
   }
   out = conn->out;
   conn->out = (ed_buf){NULL, 0, 0, 0};
-  if (out.size > 0) piece[n++] = uv_buf_init(ed_buf_bytes(&out), (unsigned)out.size);
-  if (conn->is_chunked && !conn->is_head)
-    piece[n++] = uv_buf_init((char *)"0\r\n\r\n", 5);
-  if (n == 0) piece[n++] = uv_buf_init((char *)"", 0);
-  ed_http_conn_finish(conn, piece, n);
+  ed_http_conn_finish(conn, piece, frame_end(conn, piece, &out, last, line));
   ed_buf_free(&out, &ed_loop_of(L)->mem);
   lua_pushboolean(L, 1);
   return 1;

@@ -6,6 +6,8 @@
 -- file) are multipart/byteranges; other units, bad syntax and anything above that are ignored (200), as
 -- RFC 9110 allows; ranges that lie wholly behind the end are 416.
 local core = require "eddy.core"
+local compress = require "eddy.http.compress"
+local headers = require "eddy.http.headers"
 local misuse = require "eddy.http.misuse"
 local mime = require "eddy.http.mime"
 local response = require "eddy.http.server_response"
@@ -102,78 +104,106 @@ end
 
 -- ---- Sending -----------------------------------------------------------------------------------
 
---- Bytes `from` to `to` of a file; raises when it became shorter or cannot be read.
-local function send_part(res, handle, from, to)
+--- Bytes `from` to `to` of a file, by `write(res, bytes)`; raises when it became shorter or cannot be read.
+local function send_part(res, handle, from, to, write)
   while from <= to do
     local bytes, err = handle:read_at(from, math.min(PIECE, to - from + 1))
     if not bytes then error(err, 0) end
     if bytes == "" then error("the file became shorter while it was sent", 0) end
-    if not res:write(bytes) then return false end
+    if not write(res, bytes) then return false end
     from = from + #bytes
   end
   return true
 end
 
-local function begin(req, status, fields, length)
-  return response.begin(req, { status = status, headers = fields, length = length })
+local function write_plain(res, bytes) return res:write(bytes) end
+local function write_coded(res, bytes) return res:write_coded_(bytes) end
+
+---@class eddy.http.FileJob           what is to be sent
+---@field req eddy.http.Request
+---@field handle table
+---@field stat table
+---@field merged table               headers
+---@field is_coded boolean
+
+local function send_coded(job, status)
+  local res <close> = response.start(job.req, status, job.merged, nil, true)
+  if job.req.method == "HEAD" or send_part(res, job.handle, 0, job.stat.size - 1, write_coded) then res:close() end
 end
 
-local function send_whole(req, status, fields, handle, stat)
+local function send_whole(job, status)
+  local req, size = job.req, job.stat.size
+  if job.is_coded then return send_coded(job, status) end
   if req.method == "HEAD" then
     req.status_ = status
-    return req.exchange_:respond(status, response.lines(fields), stat.size)
+    return req.exchange_:respond(status, response.text(job.merged), size)
   end
-  local res = begin(req, status, fields, stat.size)
-  if send_part(res, handle, 0, stat.size - 1) then res:close() end
+  local res = response.start(req, status, job.merged, size)
+  if send_part(res, job.handle, 0, size - 1, write_plain) then res:close() end
 end
 
-local function send_one(req, fields, handle, range, size)
-  fields["Content-Range"] = ("bytes %d-%d/%d"):format(range[1], range[2], size)
-  local res = begin(req, 206, fields, range[2] - range[1] + 1)
-  if send_part(res, handle, range[1], range[2]) then res:close() end
+local function send_one(job, range)
+  local bytes = ("bytes %d-%d/%d"):format(range[1], range[2], job.stat.size)
+  job.merged["content-range"] = { "Content-Range", bytes }
+  local res = response.start(job.req, 206, job.merged, range[2] - range[1] + 1)
+  if send_part(res, job.handle, range[1], range[2], write_plain) then res:close() end
 end
 
-local function send_several(req, fields, handle, ranges, stat)
+local function send_several(job, ranges)
+  local merged, stat = job.merged, job.stat
   local boundary = BOUNDARY:format(stat.ino, stat.mtime_ns)
-  local kind, heads, last = fields["Content-Type"], {}, ("\r\n--%s--\r\n"):format(boundary)
+  local kind, heads, last = merged["content-type"][2], {}, ("\r\n--%s--\r\n"):format(boundary)
   local length = #last
   for i, range in ipairs(ranges) do
     heads[i] = ("\r\n--%s\r\nContent-Type: %s\r\nContent-Range: bytes %d-%d/%d\r\n\r\n"):format(
       boundary, kind, range[1], range[2], stat.size)
     length = length + #heads[i] + range[2] - range[1] + 1
   end
-  fields["Content-Type"] = "multipart/byteranges; boundary=" .. boundary
-  local res = begin(req, 206, fields, length)
+  merged["content-type"] = { "Content-Type", "multipart/byteranges; boundary=" .. boundary }
+  local res = response.start(job.req, 206, merged, length)
   for i, range in ipairs(ranges) do
-    if not res:write(heads[i]) or not send_part(res, handle, range[1], range[2]) then return end
+    if not res:write(heads[i]) or not send_part(res, job.handle, range[1], range[2], write_plain) then return end
   end
   if res:write(last) then res:close() end
 end
 
-local function answer(req, status, fields)
-  req.status_ = status
-  return req.exchange_:respond(status, response.lines(fields))
+--- Without a body: a condition was met, or a range cannot be.
+local function answer(job, status)
+  job.req.status_ = status
+  if job.is_coded then compress.mark(job.merged) end
+  job.merged["content-encoding"], job.merged["content-type"] = nil, nil
+  return job.req.exchange_:respond(status, response.text(job.merged))
+end
+
+--- The headers of the file, and whether it is to be coded: never for who asks for a part of it.
+local function new_job(req, handle, stat, path, options)
+  local merged = response.merge({
+    ETag = options.etag or etag_of(stat), ["Last-Modified"] = mime.format_date(stat.mtime), ["Accept-Ranges"] = "bytes",
+  })
+  local own, err = headers.merge(merged, options.headers or {})
+  if not own then error(err, 0) end
+  merged = own
+  local kind = options.content_type or mime.type_of(path)
+  merged["content-length"], merged.date = nil, nil
+  merged["content-type"] = merged["content-type"] or { "Content-Type", kind }
+  local is_due = options.compress ~= false and compress.is_due(req, options.status or 200, merged, stat.size)
+  return { req = req, handle = handle, stat = stat, merged = merged, is_coded = is_due and not req.headers.range }
 end
 
 local function send_open(req, handle, stat, path, options)
+  local job = new_job(req, handle, stat, path, options)
+  if options.status then return send_whole(job, options.status) end
   local etag = options.etag or etag_of(stat)
-  local fields = { ETag = etag, ["Last-Modified"] = mime.format_date(stat.mtime), ["Accept-Ranges"] = "bytes" }
-  for name, value in pairs(options.headers or {}) do fields[name] = value end
-  if options.status then
-    fields["Content-Type"] = fields["Content-Type"] or options.content_type or mime.type_of(path)
-    return send_whole(req, options.status, fields, handle, stat)
-  end
   local status = condition(req, etag, stat.mtime)
-  if status then return answer(req, status, fields) end
+  if status then return answer(job, status) end
   local ranges = ranges_of(req, etag, stat)
-  if ranges and #ranges == 0 then
-    fields["Content-Range"] = "bytes */" .. stat.size
-    return answer(req, 416, fields)
+  if not ranges then return send_whole(job, 200) end
+  if #ranges == 0 then
+    job.merged["content-range"] = { "Content-Range", "bytes */" .. stat.size }
+    return answer(job, 416)
   end
-  fields["Content-Type"] = fields["Content-Type"] or options.content_type or mime.type_of(path)
-  if not ranges then return send_whole(req, 200, fields, handle, stat) end
-  if #ranges == 1 then return send_one(req, fields, handle, ranges[1], stat.size) end
-  return send_several(req, fields, handle, ranges, stat)
+  if #ranges == 1 then return send_one(job, ranges[1]) end
+  return send_several(job, ranges)
 end
 
 local STATUS = {
@@ -210,7 +240,8 @@ Answer.__name = "eddy.http.FileAnswer"
 
 function Answer:send_(req) return file.send(req, self.path, self.options) end
 
-local OPTIONS = { status = "number", headers = "table", content_type = "string", etag = "string", root = "string" }
+local OPTIONS = { status = "number", headers = "table", content_type = "string", etag = "string", root = "string",
+  compress = "boolean" }
 
 local function check_options(options)
   for name, value in pairs(options) do
@@ -224,6 +255,7 @@ end
 ---@field content_type string?       default: by the name's extension
 ---@field status integer?            then neither conditions nor ranges apply
 ---@field etag string?               default: made from inode, size and time
+---@field compress boolean?          false: never coded
 ---@field root string?               the path lies below: no "..", no symbolic links on the way
 
 --- What a handler returns to answer with a file. Missing ones are 404, unreadable ones 403.
@@ -261,9 +293,10 @@ end
 ---@field index string?              of directories; default "index.html"
 ---@field prefix string?             of the paths, taken away; e.g. "/static"
 ---@field headers table?             of every answer with a file
+---@field compress boolean?          false: never coded
 ---@field hidden boolean?            serve names that begin with "."; default false
 
-local FILES = { index = "string", prefix = "string", headers = "table", hidden = "boolean" }
+local FILES = { index = "string", prefix = "string", headers = "table", hidden = "boolean", compress = "boolean" }
 
 local function local_path(req, options)
   local path, prefix = req.path, options.prefix or ""
@@ -286,7 +319,7 @@ function file.files(root, options)
     if not FILES[name] then misuse.raise("unknown option '%s'", tostring(name)) end
     misuse.check_type(name, value, FILES[name])
   end
-  local settings = { root = root, headers = options.headers, on_directory = redirect }
+  local settings = { root = root, headers = options.headers, compress = options.compress, on_directory = redirect }
   return function(req)
     if req.method ~= "GET" and req.method ~= "HEAD" then return 405, { Allow = "GET, HEAD" } end
     local path = local_path(req, options)

@@ -79,8 +79,8 @@ function Request:json()
 end
 
 --- Answer piece by piece: `res:write(...)`, `res:close()`. With `length` the answer has that
---- Content-Length, else it is chunked.
----@param options {status: integer?, headers: table?, length: integer?}?
+--- Content-Length, else it is chunked, and gzip where the peer wants that (see `compress` of the server).
+---@param options {status: integer?, headers: table?, length: integer?, compress: boolean?}?
 ---@return eddy.http.ServerResponse
 function Request:respond(options)
   if self.response_ then misuse.raise "respond: an answer has begun already" end
@@ -145,11 +145,12 @@ end
 
 local request_meta = { __name = "eddy.http.Request", __index = index }
 
+---@param compression eddy.http.Compression?  of the server
 ---@return eddy.http.Request
-function incoming.new(exchange, method, target, path, query, minor, head, body)
+function incoming.new(compression, exchange, method, target, path, query, minor, head, body)
   return setmetatable({
     exchange_ = exchange, method = method, target = target, path = path, query = query, minor = minor,
-    head_ = head, body = body,
+    head_ = head, body = body, compress_ = compression,
   }, request_meta)
 end
 

@@ -8,6 +8,7 @@
 local eddy = require "eddy"
 local core = require "eddy.core"
 local net = require "eddy.net"
+local compress = require "eddy.http.compress"
 local incoming = require "eddy.http.incoming"
 local misuse = require "eddy.http.misuse"
 local response = require "eddy.http.server_response"
@@ -61,10 +62,10 @@ end
 
 --- The function that each request's task runs.
 local function runner(self)
-  local handler = self.handler
+  local handler, compression = self.handler, self.compression
   return function(exchange, method, target, path, query, minor, head, body)
     local began = self.log and eddy.now()
-    local req = new_request(exchange, method, target, path, query, minor, head, body)
+    local req = new_request(compression, exchange, method, target, path, query, minor, head, body)
     local ok, err = pcall(handle, handler, req)
     if not ok then fail(self, req, err) end
     if began then log(self, req, began) end
@@ -100,6 +101,7 @@ end
 ---@field backlog integer?
 ---@field on_error fun(err: any)?    what handlers raise; default: `config.on_error`
 ---@field log fun(req: eddy.http.Request, status: integer, bytes: integer, seconds: number)?  after each answer
+---@field compress (boolean|eddy.http.CompressOptions)?  default true: gzip for peers that want it, where it pays
 ---@field stream boolean?            start handlers behind the head; they read the body in pieces
 ---@field max_body integer?          bytes of a request's body: 413. Default 1 MiB; unlimited with `stream`
 ---@field max_line integer?          bytes of a line of the head: 414 or 431. Default 8 KiB
@@ -118,6 +120,7 @@ local OPTIONS = {
   handler = "function", host = "string", port = "number", path = "string", tls = "table", backlog = "number",
   on_error = "function", log = "function", stream = "boolean",
 }
+local ELSEWHERE = { compress = true }   -- checked by whom they concern
 
 local LIMITS = {
   max_body = 1024 * 1024, max_line = 8192, max_head = 32768, max_fields = 100, max_connections = 10000,
@@ -132,7 +135,7 @@ local function check_options(options)
       misuse.check_number(name, value)
       if value < 0 then misuse.raise("%s: must not be negative", name) end
     elseif OPTIONS[name] then misuse.check_type(name, value, OPTIONS[name])
-    else misuse.raise("unknown option '%s'", tostring(name)) end
+    elseif not ELSEWHERE[name] then misuse.raise("unknown option '%s'", tostring(name)) end
   end
   misuse.check_type("handler", options.handler, "function")
 end
@@ -159,11 +162,12 @@ end
 ---@return eddy.Error? err
 function server.serve(options)
   check_options(options)
+  local compression = compress.settings(options.compress)
   local listener, err = listen(options)
   if not listener then return nil, err end
   local self = setmetatable({
     host = listener.host, port = listener.port, path = listener.path, handler = options.handler,
-    on_error = options.on_error, log = options.log,
+    on_error = options.on_error, log = options.log, compression = compression,
     native = core.http.server(listener, limits_of(options)),
   }, Server)
   self.task = eddy.spawn(main, self)

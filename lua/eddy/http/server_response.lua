@@ -3,31 +3,46 @@
 -- field are errors of the handler. Framing (Content-Length, Transfer-Encoding, Connection, Date) is
 -- ours alone.
 local codec = require "eddy.http.codec"
+local compress = require "eddy.http.compress"
 local headers = require "eddy.http.headers"
 local misuse = require "eddy.http.misuse"
 
 local response = {}
 
-local TEXT = "Content-Type: text/plain; charset=utf-8\r\n"
+local PLAIN = "text/plain; charset=utf-8"
+local TEXT = "Content-Type: " .. PLAIN .. "\r\n"
 local OURS = { ["content-length"] = true, date = true }
 
 -- ---- Headers -----------------------------------------------------------------------------------
 
---- The lines of a handler's headers, each with its end. Raises for what must not be sent.
+--- A handler's headers as `headers.merge` makes them. Raises for what must not be sent.
+---@param fields table<string, eddy.http.Value>?
+---@param kind string?               Content-Type where the handler gives none
+---@return table merged
+function response.merge(fields, kind)
+  if fields ~= nil then misuse.check_type("headers", fields, "table") end
+  local merged, err = headers.merge(nil, fields or {})
+  if not merged then error(err, 0) end
+  for name in pairs(OURS) do merged[name] = nil end
+  if kind and not merged["content-type"] then merged["content-type"] = { "Content-Type", kind } end
+  return merged
+end
+
+--- The lines of merged headers, each with its end.
+function response.text(merged)
+  local lines = {}
+  headers.append(lines, merged)
+  lines[#lines + 1] = ""
+  return table.concat(lines, "\r\n")
+end
+
+--- The lines of a handler's headers. Raises for what must not be sent.
 ---@param fields table<string, eddy.http.Value>?
 ---@param kind string?               Content-Type where the handler gives none
 ---@return string lines
 function response.lines(fields, kind)
   if not fields then return kind and "Content-Type: " .. kind .. "\r\n" or "" end
-  misuse.check_type("headers", fields, "table")
-  local merged, err = headers.merge(nil, fields)
-  if not merged then error(err, 0) end
-  for name in pairs(OURS) do merged[name] = nil end
-  if kind and not merged["content-type"] then merged["content-type"] = { "Content-Type", kind } end
-  local lines = {}
-  headers.append(lines, merged)
-  lines[#lines + 1] = ""
-  return table.concat(lines, "\r\n")
+  return response.text(response.merge(fields, kind))
 end
 
 function response.check_status(status)
@@ -57,9 +72,27 @@ function Response:write(...)
   misuse.check_type("write", bytes, "string")
   if self.is_closed then misuse.raise "write: the response is closed" end
   if bytes == "" then return true end
+  if self.encoder_ then return self:write_coded_(bytes, true) end
   local ok, err = self.exchange_:write(bytes)
   if ok then self.bytes = self.bytes + #bytes end
   return ok, err
+end
+
+--- The same, coded. What was written can be read at the other end, unless more is to follow at once.
+---@async
+function Response:write_coded_(bytes, is_flushed)
+  for slice in compress.slices(bytes) do
+    local coded = self.encoder_:feed(slice)
+    if coded ~= "" then
+      local ok, err = self.exchange_:write(coded)
+      if not ok then return nil, err end
+      self.bytes = self.bytes + #coded
+    end
+  end
+  if not is_flushed then return true end
+  local rest = self.encoder_:flush()
+  self.bytes = self.bytes + #rest
+  return self.exchange_:write(rest)
 end
 
 --- Send what is due: before the first piece that is the head alone.
@@ -76,22 +109,42 @@ end
 function Response:close()
   if self.is_closed then return true end
   self.is_closed = true
-  return self.exchange_:finish()
+  if not self.encoder_ then return self.exchange_:finish() end
+  local last = self.encoder_:finish()
+  self.encoder_:close()
+  self.bytes = self.bytes + #last
+  return self.exchange_:finish(last)
 end
 
 --- Close; behind an error cut the connection instead: half an answer cannot be repaired.
 function Response:leave(err)
   if err == nil then return self:close() end
   self.is_closed = true
+  if self.encoder_ then self.encoder_:close() end
   self.exchange_:cut()
 end
 
 Response.__close = Response.leave
 
-local RESPOND = { status = "number", headers = "table", length = "number" }
+local RESPOND = { status = "number", headers = "table", length = "number", compress = "boolean" }
 
---- Begin an answer in pieces.
----@param options {status: integer?, headers: table?, length: integer?}?
+--- Begin an answer in pieces whose headers are merged; `is_coded`: what is written is to be gzip.
+function response.start(req, status, merged, length, is_coded)
+  local encoder
+  if is_coded then
+    compress.mark(merged)
+    encoder = req.method ~= "HEAD" and compress.encoder(req) or nil
+  end
+  local self = setmetatable({
+    status = status, bytes = 0, is_closed = false, exchange_ = req.exchange_, encoder_ = encoder,
+  }, Response)
+  req.exchange_:begin(status, next(merged) and response.text(merged) or "", length)
+  req.response_ = self
+  return self
+end
+
+--- Begin an answer in pieces. With `length` it is sent as it is; else it may be coded.
+---@param options {status: integer?, headers: table?, length: integer?, compress: boolean?}?
 ---@return eddy.http.ServerResponse
 function response.begin(req, options)
   options = options or {}
@@ -102,17 +155,16 @@ function response.begin(req, options)
   end
   local status = options.status or 200
   response.check_status(status)
-  local self = setmetatable({ status = status, bytes = 0, is_closed = false, exchange_ = req.exchange_ }, Response)
-  req.exchange_:begin(status, response.lines(options.headers), options.length)
-  req.response_ = self
-  return self
+  local merged = response.merge(options.headers)
+  local is_coded = not options.length and options.compress ~= false and compress.is_due(req, status, merged)
+  return response.start(req, status, merged, options.length, is_coded)
 end
 
 --- Send a body that comes from an iterator. Its first piece is made before the head goes out, so that
 --- an error there still is a 500.
-local function send_pieces(req, status, fields, body)
+local function send_pieces(req, status, fields, body, may_code)
   local piece = body()
-  local res = response.begin(req, { status = status, headers = fields })
+  local res <close> = response.begin(req, { status = status, headers = fields, compress = may_code })
   while piece ~= nil do
     misuse.check_type("body", piece, "string")
     local ok = res:write(piece)
@@ -124,30 +176,48 @@ end
 
 -- ---- Whole -------------------------------------------------------------------------------------
 
-local function send(req, status, fields, body, kind)
+--- Lines and bytes of a whole answer that is large enough to be coded.
+local function code_whole(req, status, fields, body, kind)
+  local merged = response.merge(fields, kind)
+  local coded = compress.is_due(req, status, merged, #body) and compress.all(req, body)
+  if coded then compress.mark(merged) end
+  return response.text(merged), coded or body
+end
+
+local function send_whole(req, status, fields, body, kind, may_code)
+  local settings, lines = req.compress_, nil
+  if body and settings and #body >= settings.min_size and may_code ~= false then
+    lines, body = code_whole(req, status, fields, body, kind)
+  end
+  req.status_, req.bytes_ = status, body and #body or 0
+  return req.exchange_:respond(status, lines or response.lines(fields, kind), body)
+end
+
+local function send(req, status, fields, body, kind, may_code)
   response.check_status(status)
   local form = type(body)
-  if form == "function" then return send_pieces(req, status, fields, body) end
+  if form == "function" then return send_pieces(req, status, fields, body, may_code) end
   if form ~= "string" and form ~= "nil" then
     error("body: string, function or nil expected, got " .. form, 0)
   end
-  req.status_, req.bytes_ = status, body and #body or 0
-  return req.exchange_:respond(status, response.lines(fields, kind), body)
+  return send_whole(req, status, fields, body, kind, may_code)
 end
 
-local FIELDS = { status = true, headers = true, body = true, json = true, file = true }
+local FIELDS = { status = true, headers = true, body = true, json = true, file = true, compress = true }
 
 local function send_table(req, answer)
   for name in pairs(answer) do
     if not FIELDS[name] then error(("unknown field '%s' of a handler's answer"):format(tostring(name)), 0) end
   end
+  local status, fields, may_code = answer.status, answer.headers, answer.compress
+  if may_code ~= nil and type(may_code) ~= "boolean" then error("compress: boolean expected, got " .. type(may_code), 0) end
   if answer.file ~= nil then
-    return require "eddy.http.file".send(req, answer.file, { status = answer.status, headers = answer.headers })
+    return require "eddy.http.file".send(req, answer.file, { status = status, headers = fields, compress = may_code })
   end
-  if answer.json == nil then return send(req, answer.status or 200, answer.headers, answer.body) end
+  if answer.json == nil then return send(req, status or 200, fields, answer.body, nil, may_code) end
   local text, problem = codec.encode(answer.json)
   if not text then error(problem, 0) end
-  return send(req, answer.status or 200, answer.headers, text, "application/json")
+  return send(req, status or 200, fields, text, "application/json", may_code)
 end
 
 --- Send what a handler returned, unless it has answered by itself.
@@ -159,6 +229,8 @@ function response.send(req, first, second, third)
   end
   local form = type(first)
   if form == "string" then
+    local settings = req.compress_
+    if settings and #first >= settings.min_size then return send_whole(req, 200, nil, first, PLAIN) end
     req.status_, req.bytes_ = 200, #first
     return req.exchange_:respond(200, TEXT, first)
   end
