@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "io/http_server.h"
+#include "io/tls.h"
 
 typedef struct sending {
   ed_op op;           /* first */
@@ -386,6 +387,13 @@ static bool is_slow (const ed_http_conn *conn, uint64_t waited, uint64_t bytes) 
   return bytes < (waited - limits->body_grace) / 1000000 * limits->min_rate / 1000;
 }
 
+/* Nothing can be said to a peer that has not shaken hands. */
+static void sweep_shaking (ed_http_conn *conn, uint64_t now) {
+  if (age(conn->since, now) <= conn->server->limits.handshake) return;
+  conn->server->counts.timed_out++;
+  ed_http_conn_close(conn);
+}
+
 static void sweep_reading (ed_http_conn *conn, uint64_t now) {
   const ed_http_limits *limits = &conn->server->limits;
   const ed_http_message *m = &conn->message;
@@ -393,7 +401,8 @@ static void sweep_reading (ed_http_conn *conn, uint64_t now) {
     if (is_slow(conn, age(m->first, now), conn->stream->in.size)) refuse_late(conn, 408);
   } else if (m->began > 0) {
     if (age(m->began, now) > limits->header) refuse_late(conn, 408);
-  } else if (age(conn->since, now) > limits->idle) ed_http_conn_close(conn);
+  } else if (ed_tls_is_shaking(conn->stream)) sweep_shaking(conn, now);
+  else if (age(conn->since, now) > limits->idle) ed_http_conn_close(conn);
 }
 
 /* Does the peer take nothing of what we send? */

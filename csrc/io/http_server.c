@@ -232,6 +232,7 @@ static void read_limits (lua_State *L, ed_http_limits *limits) {
   limits->max_connections = (uint32_t)limit_count(L, "max_connections", 1 << 30);
   limits->idle = limit_time(L, "idle_timeout");
   limits->header = limit_time(L, "header_timeout");
+  limits->handshake = limit_time(L, "handshake_timeout");
   limits->body_grace = limit_time(L, "body_timeout");
   limits->write = limit_time(L, "write_timeout");
   limits->handler = limit_time(L, "timeout");

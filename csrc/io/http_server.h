@@ -30,6 +30,7 @@ typedef struct ed_http_limits {
   uint64_t min_rate;   /* bytes/s of a body, behind body_grace */
   uint64_t idle;       /* ns without a request */
   uint64_t header;     /* ns for a head */
+  uint64_t handshake;  /* ns for that of TLS */
   uint64_t body_grace; /* ns */
   uint64_t write;      /* ns in which the peer takes nothing of an answer */
   uint64_t handler;    /* ns until an answer begins */

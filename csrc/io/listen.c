@@ -125,7 +125,7 @@ static void sink_connection (ed_listener *l, int status) {
   ed_stream *got = NULL;
   if (status == 0) status = take_connection(l, &got);
   if (status == 0 && l->tls != NULL) {
-    status = ed_tls_attach(got, l->tls, NULL);
+    status = ed_tls_attach(got, l->tls, NULL, NULL);
     if (status < 0) ed_handle_unbox(&got->handle);
   }
   if (status < 0) l->sink->refused(l->sink, status);
@@ -193,7 +193,8 @@ static int finish_accept (lua_State *L, ed_op *op) {
   ed_stream_box(L, stream);
   name_peer(a->listener, stream);
   a->got = NULL; /* taken */
-  if (a->listener->tls != NULL) status = ed_tls_attach(stream, a->listener->tls, NULL);
+  if (a->listener->tls != NULL)
+    status = ed_tls_attach(stream, a->listener->tls, NULL, NULL);
   if (status == 0) return 1;
   ed_handle_close(&stream->handle);
   return ed_error_uv(L, status, "accept", stream->target);

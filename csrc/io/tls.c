@@ -264,14 +264,15 @@ static void begin (ed_stream *stream) {
   ed_buf_free(&early, mem);
 }
 
-int ed_tls_attach (ed_stream *stream, ed_tls_context *context, const char *host) {
+int ed_tls_attach (
+  ed_stream *stream, ed_tls_context *context, const char *host, const char *origin) {
   ed_loop *loop = stream->handle.loop;
   filtering *f;
   if (ed_stream_is_closed(stream)) return UV_ECANCELED;
   if (stream->filter != NULL || stream->is_shut) return UV_EINVAL;
   if (is_in_use(stream)) return UV_EBUSY;
   if ((f = ed_loop_calloc(loop, sizeof *f)) == NULL) return UV_ENOMEM;
-  if ((f->tls = ed_tls_new(context, &loop->mem, host)) == NULL) {
+  if ((f->tls = ed_tls_new(context, &loop->mem, host, origin)) == NULL) {
     ed_mem_free(&loop->mem, f, sizeof *f);
     return UV_ENOMEM;
   }
@@ -279,6 +280,10 @@ int ed_tls_attach (ed_stream *stream, ed_tls_context *context, const char *host)
   stream->filtering = f;
   if (stream->ended == 0) begin(stream);
   return 0;
+}
+
+bool ed_tls_is_shaking (const ed_stream *stream) {
+  return stream->filter == &tls_filter && !((filtering *)stream->filtering)->is_open;
 }
 
 /* ---- the handshake as a wait ---- */
@@ -447,18 +452,20 @@ static int l_speaks (lua_State *L) {
 }
 
 /*
-** tls.attach(stream, context [, host]) --> true | nil, err
-** The stream speaks TLS from now on. Does not wait.
+** tls.attach(stream, context [, host [, origin]]) --> true | nil, err
+** The stream speaks TLS from now on. Sessions are resumed by 'origin', or else by the host. Does not
+** wait.
 */
 static int l_attach (lua_State *L) {
   ed_stream *stream = ed_stream_check(L, 1);
   ed_tls_context *context = check_context(L, 2);
   const char *host = luaL_optstring(L, 3, NULL);
+  const char *origin = luaL_optstring(L, 4, NULL);
   int status;
   luaL_argcheck(L, stream->filter == NULL, 1, "stream speaks TLS already");
   luaL_argcheck(
     L, host == NULL || strlen(host) <= ED_TLS_HOST_MAX, 3, "host is too long");
-  status = ed_tls_attach(stream, context, host);
+  status = ed_tls_attach(stream, context, host, origin);
   if (status < 0) return ed_error_uv(L, status, "tls", stream->target);
   lua_pushboolean(L, 1);
   return 1;

@@ -15,9 +15,13 @@ ed_tls_context *ed_tls_opt_context (lua_State *L, int arg);
 /*
 ** Put TLS between an open stream and its socket; bytes that have come already are the peer's
 ** first ones. A client says hello at once; a server, and whoever reads or writes, shakes hands when
-** the stream is used. 'host' as in ed_tls_new. Returns 0 or a UV_E code (then: close the stream).
+** the stream is used. 'host' and 'origin' as in ed_tls_new. Returns 0 or a UV_E code (then: close the stream).
 */
-int ed_tls_attach (ed_stream *stream, ed_tls_context *context, const char *host);
+int ed_tls_attach (
+  ed_stream *stream, ed_tls_context *context, const char *host, const char *origin);
+
+/* Does the stream speak TLS, and is its handshake not over? */
+bool ed_tls_is_shaking (const ed_stream *stream);
 
 void ed_open_tls (lua_State *L, int box);
 

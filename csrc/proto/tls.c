@@ -32,25 +32,32 @@ static bool keep_host (ed_tls *tls, const char *host) {
   return true;
 }
 
+/* What is too long is not kept. */
+static void keep_origin (ed_tls *tls, const char *origin) {
+  size_t len = strlen(origin);
+  if (len <= ED_TLS_ORIGIN_MAX) memcpy(tls->origin, origin, len);
+}
+
 static bool expect_host (ed_tls *tls) {
   SSL *ssl = tls->ssl;
-  SSL_SESSION *session;
-  bool is_fine;
   if (tls->host[0] == '\0') return true;
   SSL_set_hostflags(
     ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
   if (is_address(tls->host))
-    is_fine = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), tls->host);
-  else
-    is_fine = SSL_set_tlsext_host_name(ssl, tls->host) && SSL_set1_host(ssl, tls->host);
-  session = is_fine ? ed_tls_take_session(tls->context, tls->host) : NULL;
-  if (session == NULL) return is_fine;
-  SSL_set_session(ssl, session);
-  SSL_SESSION_free(session);
-  return true;
+    return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), tls->host);
+  return SSL_set_tlsext_host_name(ssl, tls->host) && SSL_set1_host(ssl, tls->host);
 }
 
-static bool set_up (ed_tls *tls, const char *host) {
+static void take_up (ed_tls *tls) {
+  SSL_SESSION *session = tls->origin[0] != '\0'
+    ? ed_tls_take_session(tls->context, tls->origin)
+    : NULL;
+  if (session == NULL) return;
+  SSL_set_session(tls->ssl, session);
+  SSL_SESSION_free(session);
+}
+
+static bool set_up (ed_tls *tls, const char *host, const char *origin) {
   BIO *bio = BIO_new(tls->context->bio);
   if (bio == NULL) return false;
   BIO_set_data(bio, tls);
@@ -66,17 +73,21 @@ static bool set_up (ed_tls *tls, const char *host) {
     return true;
   }
   SSL_set_connect_state(tls->ssl);
-  return host == NULL || (keep_host(tls, host) && expect_host(tls));
+  if (host != NULL && !(keep_host(tls, host) && expect_host(tls))) return false;
+  keep_origin(tls, origin != NULL ? origin : tls->host);
+  take_up(tls);
+  return true;
 }
 
-ed_tls *ed_tls_new (ed_tls_context *context, ed_mem *mem, const char *host) {
+ed_tls *ed_tls_new (
+  ed_tls_context *context, ed_mem *mem, const char *host, const char *origin) {
   ed_tls *tls = ed_mem_new(mem, sizeof *tls);
   if (tls == NULL) return NULL;
   memset(tls, 0, sizeof *tls);
   tls->mem = mem;
   tls->context = ed_tls_context_keep(context);
   ERR_clear_error();
-  if (!set_up(tls, host)) {
+  if (!set_up(tls, host, origin)) {
     ed_tls_free(tls);
     tls = NULL;
   }

@@ -52,8 +52,9 @@ const char *ed_tls_code_name (ed_tls_code code);
 enum {
   ED_TLS_1_2 = 0x0303,
   ED_TLS_1_3 = 0x0304,
-  ED_TLS_SESSIONS = 64, /* kept by a client's context */
-  ED_TLS_HOST_MAX = 253 /* of a host name */
+  ED_TLS_SESSIONS = 64,   /* kept by a client's context */
+  ED_TLS_HOST_MAX = 253,  /* of a host name */
+  ED_TLS_ORIGIN_MAX = 279 /* of what sessions are kept for */
 };
 
 /* All texts may be NULL; certificates and keys are PEM text, or else a path. */
@@ -92,9 +93,11 @@ typedef enum ed_tls_state {
 
 /*
 ** 'host' (client): sent as SNI unless it is an address, and what the certificate must be for; may
-** be NULL where the context does not verify. NULL when memory is short or 'host' is too long.
+** be NULL where the context does not verify. Sessions are kept and taken up for 'origin', NULL for
+** 'host'. NULL when memory is short or 'host' is too long.
 */
-ed_tls *ed_tls_new (ed_tls_context *context, ed_mem *mem, const char *host);
+ed_tls *ed_tls_new (
+  ed_tls_context *context, ed_mem *mem, const char *host, const char *origin);
 void ed_tls_free (ed_tls *tls);
 
 ed_tls_state ed_tls_state_of (const ed_tls *tls);

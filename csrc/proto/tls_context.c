@@ -189,7 +189,7 @@ static void drop_session (ed_tls_context *context, int index) {
 }
 
 void ed_tls_keep_session (
-  ed_tls_context *context, const char *host, SSL_SESSION *session) {
+  ed_tls_context *context, const char *origin, SSL_SESSION *session) {
   ed_tls_session *slot;
   if (context->session == NULL)
     context->session = OPENSSL_zalloc(ED_TLS_SESSIONS * sizeof *context->session);
@@ -203,17 +203,17 @@ void ed_tls_keep_session (
   }
   slot = &context->session[context->nsessions++];
   slot->session = session;
-  memcpy(slot->host, host, strlen(host) + 1);
+  memcpy(slot->origin, origin, strlen(origin) + 1);
 }
 
 /*
 ** Those of TLS 1.3 are used once, so that connections cannot be told to belong together. OpenSSL
 ** marks the one of a connection that did not end well.
 */
-SSL_SESSION *ed_tls_take_session (ed_tls_context *context, const char *host) {
+SSL_SESSION *ed_tls_take_session (ed_tls_context *context, const char *origin) {
   for (int i = context->nsessions - 1; i >= 0; i--) {
     SSL_SESSION *session = context->session[i].session;
-    if (strcasecmp(context->session[i].host, host) != 0) continue;
+    if (strcasecmp(context->session[i].origin, origin) != 0) continue;
     if (!SSL_SESSION_is_resumable(session)) {
       SSL_SESSION_free(session);
       drop_session(context, i);
@@ -230,8 +230,9 @@ SSL_SESSION *ed_tls_take_session (ed_tls_context *context, const char *host) {
 /* The peer has sent a ticket; 1: we keep it. */
 static int on_session (SSL *ssl, SSL_SESSION *session) {
   ed_tls *tls = SSL_get_app_data(ssl);
-  if (tls == NULL || tls->host[0] == '\0' || !SSL_SESSION_is_resumable(session)) return 0;
-  ed_tls_keep_session(tls->context, tls->host, session);
+  if (tls == NULL || tls->origin[0] == '\0' || !SSL_SESSION_is_resumable(session))
+    return 0;
+  ed_tls_keep_session(tls->context, tls->origin, session);
   return 1;
 }
 

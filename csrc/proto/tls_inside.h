@@ -16,7 +16,7 @@
 
 typedef struct ed_tls_session {
   SSL_SESSION *session;
-  char host[ED_TLS_HOST_MAX + 1];
+  char origin[ED_TLS_ORIGIN_MAX + 1];
 } ed_tls_session;
 
 typedef struct ed_tls_host {
@@ -48,7 +48,8 @@ struct ed_tls {
   ed_tls_state state;
   bool is_short; /* of memory, in the middle of something */
   ed_tls_error error;
-  char host[ED_TLS_HOST_MAX + 1]; /* "" for none */
+  char host[ED_TLS_HOST_MAX + 1];     /* "" for none */
+  char origin[ED_TLS_ORIGIN_MAX + 1]; /* "" for none: sessions are not kept */
 };
 
 /* Set 'why' once: what came first is the cause. */
@@ -58,9 +59,9 @@ void ed_tls_blame (ed_tls_error *why, ed_tls_code code, const char *format, ...)
 /* The verify callback: notes why a certificate was refused. */
 int ed_tls_note_verdict (int is_good, X509_STORE_CTX *store);
 
-/* Keep a session for its host (takes it over), and find the newest one (the caller's then). */
+/* Keep a session for its origin (takes it over), and find the newest one (the caller's then). */
 void ed_tls_keep_session (
-  ed_tls_context *context, const char *host, SSL_SESSION *session);
-SSL_SESSION *ed_tls_take_session (ed_tls_context *context, const char *host);
+  ed_tls_context *context, const char *origin, SSL_SESSION *session);
+SSL_SESSION *ed_tls_take_session (ed_tls_context *context, const char *origin);
 
 #endif

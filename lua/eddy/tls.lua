@@ -202,12 +202,12 @@ local guard_meta = { __close = function(self)
   if not self.is_done then self.stream:close() end
 end }
 
--- The stream speaks TLS when this returns, or is closed.
-local function start(stream, context, host, name)
+-- The stream speaks TLS when this returns, or is closed. Sessions are resumed by `origin`, or by the host.
+local function start(stream, context, host, name, origin)
   local guard <close> = setmetatable({ stream = stream }, guard_meta)
   if context:is_server() then host = nil
   elseif not context:verifies() then report_unverified(name or host or "?") end
-  local ok, err = native.attach(stream, context, host)
+  local ok, err = native.attach(stream, context, host, origin)
   if ok then ok, err = stream:handshake() end
   if not ok then return nil, err end
   guard.is_done = true
@@ -242,15 +242,15 @@ function tls.connect(target, options)
   return stream, err
 end
 
--- For eddy.net: what a client must prepare before it connects. A function that turns the stream into
--- one that speaks TLS, or nil and an error. Reports call the other side `name`.
-function native.starter(options, host, name)
+-- For eddy.net and eddy.http: what a client must prepare before it connects. A function that turns the
+-- stream into one that speaks TLS, or nil and an error. Reports call the other side `name`.
+function native.starter(options, host, name, origin)
   local context, err, own = resolve(options)
   if not context then return nil, err end
   if context:is_server() then wrong "a server's context cannot connect" end
   host = own or host
   check_host(context, host)
-  return function(stream) return start(stream, context, host, name) end
+  return function(stream) return start(stream, context, host, name, origin) end
 end
 
 return tls

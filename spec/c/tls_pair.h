@@ -91,8 +91,8 @@ static inline void pair_contexts (tls_pair *p, const char *host) {
 
 /* New engines; false when memory was short. */
 static inline bool pair_begin (tls_pair *p, const char *host) {
-  p->client = ed_tls_new(p->client_context, &p->mem, host);
-  p->server = ed_tls_new(p->server_context, &p->mem, NULL);
+  p->client = ed_tls_new(p->client_context, &p->mem, host, NULL);
+  p->server = ed_tls_new(p->server_context, &p->mem, NULL, NULL);
   return p->client != NULL && p->server != NULL;
 }
 

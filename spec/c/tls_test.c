@@ -140,7 +140,7 @@ static void check_hosts (tls_pair *p) {
   char longest[300];
   memset(longest, 'a', sizeof longest);
   longest[sizeof longest - 1] = '\0';
-  CHECK(ed_tls_new(p->client_context, &p->mem, longest) == NULL);
+  CHECK(ed_tls_new(p->client_context, &p->mem, longest, NULL) == NULL);
   CHECK(!ed_tls_context_add_host(p->server_context, "", p->server_context));
   CHECK_EQ(p->mem.bytes, 0);
 }

@@ -4,6 +4,7 @@ local lu = ...
 local eddy = require "eddy"
 local http = require "eddy.http"
 local net = require "eddy.net"
+local tls = require "eddy.tls"
 local certificates = require "spec.support.certificates"
 
 local reports = {}
@@ -150,4 +151,107 @@ function TestHttps:test_cancelled_in_the_handshake()
   lu.assertNil((peer:read()))   -- the connection went with it
 end
 
-return { TestHttps = TestHttps }
+-- ---- Contexts and sessions ---------------------------------------------------------------------
+
+local TestSessions = {}
+
+--- A server over `context` that answers once per connection; `seen` gets what each handshake was.
+local function once(context, group)
+  local listener = assert(net.listen { port = 0, tls = context })
+  local seen = {}
+  group:spawn(function()
+    for stream in listener:incoming() do
+      local guard <close> = stream
+      if stream:read_until "\r\n\r\n" then
+        seen[#seen + 1] = stream:resumed()
+        stream:write "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+      end
+    end
+  end)
+  return listener, seen, ("https://localhost:%d/"):format(listener.port)
+end
+
+local function listening() return assert(tls.context(certificates.server("valid", { server = true }))) end
+
+--- Two origins with the same name: each has sessions of its own.
+function TestSessions:test_resumed_for_each_origin()
+  local group <close> = eddy.group()
+  local _one <close>, seen_one, url_one = once(listening(), group)
+  local _two <close>, seen_two, url_two = once(listening(), group)
+  local client <close> = http.client { ca = ca() }
+  for _ = 1, 3 do
+    for _, url in ipairs { url_one, url_two } do lu.assertEquals(assert(client:get(url)).body, "ok") end
+  end
+  lu.assertEquals({ seen_one, seen_two }, { { false, true, true }, { false, true, true } })
+  lu.assertEquals(client:stats().opened, 6)
+  group:cancel()
+end
+
+function TestSessions:test_each_client_and_setting_has_its_own()
+  local group <close> = eddy.group()
+  local listener <close>, seen, url = once(listening(), group)
+  local client <close> = http.client { ca = ca() }
+  local other <close> = http.client { ca = ca() }
+  assert(client:get(url))
+  assert(other:get(url))
+  assert(client:get(url, { ca = certificates.text "ca.pem" }))   -- the same roots, said otherwise
+  lu.assertEquals(seen, { false, false, false })
+  assert(client:get(url))
+  lu.assertEquals(seen[4], true)
+  listener:close()
+  group:cancel()
+end
+
+--- A session does not make a client forget what it demands.
+function TestSessions:test_no_session_of_who_did_not_look()
+  local group <close> = eddy.group()
+  local listener <close>, seen, url = once(assert(tls.context(certificates.server("untrusted", { server = true }))), group)
+  local client <close> = http.client { ca = ca() }
+  for _ = 1, 2 do assert(client:get(url, { verify = false })) end
+  local _, err = client:get(url)
+  lu.assertEquals({ err.kind, err.code }, { "tls", "CERT_UNTRUSTED" })
+  lu.assertEquals(seen, { false, true })
+  listener:close()
+  group:cancel()
+end
+TestSessions.config = { on_error = function() end }   -- that is reported
+
+--- The files of an option are read once.
+function TestSessions:test_contexts_are_made_once()
+  local group <close> = eddy.group()
+  local listener <close>, seen, url = once(listening(), group)
+  local path = os.tmpname()
+  local file <close> = assert(io.open(path, "wb"))
+  file:write(certificates.text "ca.pem"):flush()
+  local client <close> = http.client { ca = path }
+  assert(client:get(url))
+  os.remove(path)
+  lu.assertEquals(assert(client:get(url)).body, "ok")
+  lu.assertEquals(seen, { false, true })
+  local other <close> = http.client { ca = path }
+  local _, err = other:get(url)
+  lu.assertEquals({ err.kind, err.code, err.op }, { "io", "ENOENT", "tls" })
+  lu.assertEquals(other:stats().busy, 0)
+  listener:close()
+  group:cancel()
+end
+
+function TestSessions:test_client_certificates()
+  local demanding = certificates.server("valid", { ca = ca() })
+  local server <close> = assert(http.serve { handler = function() return "let in" end, tls = demanding })
+  local key = certificates.path "client.key"
+  local client <close> = http.client { ca = ca(), cert = certificates.path "client.pem", key = key }
+  lu.assertEquals(assert(client:get(at(server))).body, "let in")
+  local pem = certificates.text "client.pem" .. certificates.text "client.key"
+  lu.assertEquals(assert(http.get(at(server), { ca = ca(), cert = pem })).body, "let in")
+  for _, options in ipairs { {}, certificates.server "untrusted" } do   -- none, and one that is not trusted
+    options.ca = ca()
+    local res, err = http.get(at(server), options)
+    lu.assertNil(res)
+    lu.assertEquals(err.kind, "tls")
+  end
+  local _, err = http.get(at(server), { ca = ca(), cert = certificates.path "client.pem", key = certificates.path "valid.key" })
+  lu.assertEquals({ err.kind, err.code }, { "tls", "CERT_INVALID" })
+end
+
+return { TestHttps = TestHttps, TestSessions = TestSessions }

@@ -74,13 +74,10 @@ end
 -- ---- TLS ---------------------------------------------------------------------------------------
 
 -- Certificates that nobody looks at are reported under the name of the origin, once.
-local function wrap(plan, stream)
-  local settings = plan.settings
-  local start, err = core.tls.starter({
-    verify = settings.verify, ca = settings.ca, cert = settings.cert, key = settings.key, alpn = { "http/1.1" },
-  }, plan.parts.host, plan.origin)
-  if not start then return nil, err end
-  return start(stream)
+local function wrap(job, plan, stream)
+  local context, err = job.pool_:context(plan.tls_key, plan.settings)
+  if not context then return nil, err end
+  return core.tls.starter(context, plan.parts.host, plan.origin, plan.origin)(stream)
 end
 
 -- ---- All of it ---------------------------------------------------------------------------------
@@ -100,7 +97,7 @@ local function establish(job, plan)
   job.connected_ = now()
   if is_secure then
     job.phase_ = "tls"
-    stream, err = wrap(plan, stream)
+    stream, err = wrap(job, plan, stream)
     if not stream then return nil, err end
     job.secured_ = now()
   end

@@ -8,12 +8,15 @@
 -- `<close>` if nothing else: it is a to-be-closed value.
 local eddy = require "eddy"
 local core = require "eddy.core"
+local tls = require "eddy.tls"
 
 local new_message = core.http.message
 local spare = core.net.spare
 local now = eddy.now
 
 local pool = {}
+
+local ALPN, MAX_CONTEXTS = { "http/1.1" }, 64
 
 ---@class eddy.http.Connection
 ---@field stream eddy.Stream|false   not opened yet
@@ -47,6 +50,7 @@ function pool.new(options)
     hosts = {},          -- origin -> host
     queues = {},         -- host -> true: those with somebody waiting
     all = {},            -- connection -> true
+    contexts = {}, ncontexts = 0,   -- of TLS, by settings; each keeps the sessions of its origins
     total = 0, nidle = 0, waiting = 0, ticket = 0,
     opened = 0, reused = 0, closed = 0,
     has_orphans = false, is_closed = false,
@@ -224,6 +228,25 @@ local function wait(self, host)
   if not connection then return nil, pool.closed_error() end
   connection.is_lent = false
   return connection
+end
+
+-- ---- TLS ---------------------------------------------------------------------------------------
+
+--- The TLS context for some settings: made once, so that files are read once and sessions resumed.
+---@param key string                 what tells the settings apart
+---@param settings table
+---@return eddy.tls.Context? context
+---@return eddy.Error? err
+function Pool:context(key, settings)
+  local known = self.contexts[key]
+  if known then return known end
+  local context, err = tls.context {
+    verify = settings.verify, ca = settings.ca, cert = settings.cert, key = settings.key, alpn = ALPN,
+  }
+  if not context then return nil, err end
+  if self.ncontexts == MAX_CONTEXTS then self.contexts, self.ncontexts = {}, 0 end
+  self.contexts[key], self.ncontexts = context, self.ncontexts + 1
+  return context
 end
 
 -- ---- Taking and giving -------------------------------------------------------------------------

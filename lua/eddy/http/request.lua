@@ -67,6 +67,7 @@ end
 ---@field url string                 without credentials and fragment
 ---@field origin string              scheme, host, port
 ---@field key string                 who shares connections
+---@field tls_key string?            who shares TLS contexts
 ---@field parts table                of the address
 ---@field head string                what is sent, but for the cookies of a jar
 ---@field body string?
@@ -145,6 +146,12 @@ end
 
 -- ---- Plans -------------------------------------------------------------------------------------
 
+--- What must agree for two connections to share a TLS context. Lengths, since texts hold any byte.
+local function tls_key_of(settings)
+  local ca, cert, key = settings.ca or "", settings.cert or "", settings.key or ""
+  return ("%s %d %d %s%s%s"):format(settings.verify == false and "any" or "verified", #ca, #cert, ca, cert, key)
+end
+
 --- What must agree for two requests to share a connection.
 local function key_of(plan)
   local settings, key = plan.settings, plan.parts.authority
@@ -153,8 +160,8 @@ local function key_of(plan)
   if address then key = key .. "\nat=" .. address end
   if plan.proxy then key = key .. "\nproxy=" .. plan.proxy.name .. (plan.proxy.authorization or "") end
   if plan.parts.scheme == "http" then return key end
-  return table.concat({ "https", key, settings.verify == false and "any" or "", settings.ca or "",
-    settings.cert or "", settings.key or "" }, "\n")
+  plan.tls_key = tls_key_of(settings)
+  return "https\n" .. key .. "\n" .. plan.tls_key
 end
 
 --- Fill in what follows from method, parts, headers, body and settings.

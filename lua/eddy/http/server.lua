@@ -109,6 +109,7 @@ end
 ---@field max_fields integer?        fields of a head: 431. Default 100, at most 1000
 ---@field max_connections integer?   more are closed at once. Default 10 000
 ---@field header_timeout number?     seconds for a head: 408. Default 10
+---@field handshake_timeout number?  seconds for that of TLS; then the connection is closed. Default 10
 ---@field idle_timeout number?       seconds without a request. Default 60
 ---@field body_timeout number?       seconds after which a body must have come with `min_rate`: 408. Default 30
 ---@field min_rate number?           bytes per second. Default 64
@@ -124,7 +125,7 @@ local ELSEWHERE = { compress = true }   -- checked by whom they concern
 
 local LIMITS = {
   max_body = 1024 * 1024, max_line = 8192, max_head = 32768, max_fields = 100, max_connections = 10000,
-  header_timeout = 10, idle_timeout = 60, body_timeout = 30, min_rate = 64, write_timeout = 60, timeout = 30,
+  header_timeout = 10, handshake_timeout = 10, idle_timeout = 60, body_timeout = 30, min_rate = 64, write_timeout = 60, timeout = 30,
   linger = 2,
 }
 
