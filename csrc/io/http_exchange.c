@@ -292,8 +292,9 @@ static int l_message_is_overdue (lua_State *L) {
 }
 
 /*
-** message:quiet(stream) --> seconds
-** For how long has the peer neither sent anything nor taken anything of what we send?
+** message:quiet(stream) --> seconds, is_sending
+** For how long has the peer neither sent anything nor taken anything of what we send? And is there
+** something that it has not taken?
 */
 static int l_message_quiet (lua_State *L) {
   ed_http_message *m = ed_http_check(L, 1);
@@ -304,7 +305,8 @@ static int l_message_quiet (lua_State *L) {
   if (unsent != m->unsent) m->heard = now;
   m->unsent = unsent;
   push_seconds(L, now > m->heard ? now - m->heard : 0);
-  return 1;
+  lua_pushboolean(L, unsent > 0);
+  return 2;
 }
 
 /* ---- Heads ---- */

@@ -377,6 +377,67 @@ function TestTime:test_idle_timeout_in_each_phase()
   end
 end
 
+--- A peer that reads a little and then nothing more, told by a whole body and by a source.
+function TestTime:test_idle_timeout_in_writing()
+  local big = ("x"):rep(30000000)
+  local function pieces() return ("x"):rep(1000000) end
+  for _, body in ipairs { big, pieces, { read = pieces } } do
+    local server <close> = origin.raw(function(stream)
+      origin.read_head(stream)
+      eddy.sleep(1000)
+    end)
+    local client <close> = http.client()
+    local began = eddy.now()
+    local res, err = client:post(server.url, { body = body, idle_timeout = 0.05 })
+    lu.assertNil(res)
+    lu.assertEquals({ err.kind, err.code, err.op, err.target }, { "timeout", "ETIMEDOUT", "write", server.url })
+    lu.assertTrue(eddy.now() - began < 5)
+    lu.assertEquals(client:stats().busy + client:stats().idle, 0)
+  end
+end
+
+--- What waits for a slow source does not wait for the network; behind it the time counts anew.
+function TestTime:test_idle_timeout_leaves_a_slow_source_alone()
+  local server <close> = origin.raw(function(stream)
+    origin.read_head(stream)
+    local body = stream:read_until "0\r\n\r\n"
+    eddy.sleep(0.05)
+    stream:write(origin.answer(tostring(#body)))
+  end)
+  local n = 0
+  local res = assert(http.post(server.url, { idle_timeout = 0.1, body = function()
+    n = n + 1
+    if n == 4 then return nil end
+    eddy.sleep(0.15)
+    return "piece"
+  end }))
+  lu.assertEquals(res.body, tostring(3 * #"5\r\npiece\r\n" + #"0\r\n\r\n"))
+  local silent <close> = origin.hang ""
+  local given
+  local _, err = http.post(silent.url, { idle_timeout = 0.05, body = function()
+    if given then return nil end
+    given = true
+    eddy.sleep(0.1)
+    return "all"
+  end })
+  lu.assertEquals({ err.code, err.op }, { "ETIMEDOUT", "head" })
+end
+
+--- A peer that takes the body slowly is not silent.
+function TestTime:test_idle_timeout_leaves_a_slow_reader_alone()
+  local size = 8000000
+  local server <close> = origin.raw(function(stream)
+    origin.read_head(stream)
+    local got = 0
+    while got < size do
+      got = got + #stream:read(400000)
+      if got % 3 == 0 then eddy.sleep(0.01) end
+    end
+    stream:write(origin.answer "taken")
+  end)
+  lu.assertEquals(assert(http.post(server.url, { body = ("x"):rep(size), idle_timeout = 0.5 })).body, "taken")
+end
+
 function TestTime:test_idle_timeout_leaves_the_slow_alone()
   local server <close> = origin.raw(function(stream)
     origin.read_head(stream)

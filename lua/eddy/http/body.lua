@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What a request sends: bytes that are there, or a source that is asked for them while the request
 -- runs. A source can be used once: what was taken from it cannot be sent again.
+local eddy = require "eddy"
 local forms = require "eddy.http.forms"
 local json = require "eddy.json"
 local misuse = require "eddy.http.misuse"
@@ -36,6 +37,8 @@ end
 ---@field next fun(): string?, any   one piece; nil, err when it fails
 ---@field length integer?            known in advance
 ---@field is_used boolean
+---@field is_asked boolean?          for a piece, at this moment
+---@field given number?              when it gave the last one
 
 local function source_of(value, length)
   local next_piece = value
@@ -95,6 +98,14 @@ local function write_piece(stream, source, piece)
   return stream:write(source.length and piece or chunk(piece)) and #piece
 end
 
+--- The next piece, and when it came: the time that a source takes is not the peer's.
+local function ask(source)
+  source.is_asked = true
+  local piece, err = source.next()
+  source.is_asked, source.given = false, eddy.now()
+  return piece, err
+end
+
 --- Write a head and then what the source gives. True when all was sent; false when the connection
 --- did not take it (whoever reads the answer learns why); or `nil, err` when the source failed.
 ---@async
@@ -103,7 +114,7 @@ function body.send(stream, head, source)
   if not stream:write(head) then return false end
   local left = source.length
   while true do
-    local piece, err = source.next()
+    local piece, err = ask(source)
     if piece == nil then
       if err ~= nil then return nil, err end
       break

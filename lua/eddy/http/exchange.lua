@@ -36,13 +36,22 @@ local function abort(job, connection, err)
   connection.stream:close()
 end
 
+--- For how long have we waited for the network, and is it with sending? Not while we wait for the caller.
+local function quiet_for(job, plan, connection)
+  local source = plan.source
+  local quiet, is_sending = connection.message:quiet(connection.stream)
+  if not source then return quiet, is_sending end
+  if source.is_asked and not is_sending then return 0, true end
+  return math.min(quiet, eddy.now() - (source.given or -math.huge)), is_sending or job.is_uploading_
+end
+
 local function watch(job, plan, connection)
   local message, idle = connection.message, plan.settings.idle_timeout
   while true do
-    local quiet = message:quiet(connection.stream)
+    local quiet, is_sending = quiet_for(job, plan, connection)
     if quiet >= idle then
       local phase = message:phase()
-      if phase == "head" and job.is_uploading_ and not message:has_begun() then phase = "write" end
+      if phase == "head" and is_sending and not message:has_begun() then phase = "write" end
       return abort(job, connection, errors.silent(phase, plan.url))
     end
     eddy.sleep(idle - quiet)
