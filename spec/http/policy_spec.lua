@@ -3,6 +3,9 @@
 local lu = ...
 local eddy = require "eddy"
 local http = require "eddy.http"
+local mime = require "eddy.http.mime"
+local process = require "spec.support.process"
+local retry_policy = require "eddy.http.retry"
 local model = require "spec.http.model"
 local origin = require "spec.http.origin"
 
@@ -154,6 +157,51 @@ function TestRetries:test_statuses_and_retry_after()
   lu.assertEquals(#late.heads, 1)
 end
 
+function TestRetries:test_retry_after_in_seconds_and_dates()
+  local now = os.time()
+  local function near(field, seconds)
+    local got = retry_policy.after(field)
+    lu.assertTrue(got and math.abs(got - seconds) <= 1, ("%s: %s"):format(field, got))
+  end
+  near("0", 0)
+  near("120", 120)
+  near(mime.format_date(now + 90), 90)
+  near(mime.format_date(now - 90), 0)
+  near("Sunday, 06-Nov-94 08:49:37 GMT", 0)
+  near("Sun Nov  6 08:49:37 1994", 0)
+  near("Fri, 31 Dec 2100 23:59:59 GMT", 4133980799 - now)   -- whatever the time zone
+  for _, field in ipairs { "", "-1", "1.5", "soon", "Fri, 31 Foo 2100 23:59:59 GMT", "0x10", " 5" } do
+    lu.assertNil(retry_policy.after(field), field)
+  end
+  lu.assertNil(retry_policy.after(nil))
+end
+
+function TestRetries:test_waits_until_the_date()
+  local began = eddy.now()
+  local server <close> = scripted(function(n)
+    if n == 1 then return status(503, "Retry-After: " .. mime.format_date(os.time() + 2) .. "\r\n") end
+    return status(200)
+  end)
+  local retry = { attempts = 1, statuses = { 503 } }
+  lu.assertEquals(assert(http.get(server.url, { retry = retry })).status, 200)
+  lu.assertTrue(eddy.now() - began >= 1)
+  local late <close> = scripted(function() return status(503, "Retry-After: " .. mime.format_date(os.time() + 90) .. "\r\n") end)
+  lu.assertEquals(assert(http.get(late.url, { retry = retry })).status, 503)   -- behind the deadline: at once
+  lu.assertEquals(#late.heads, 1)
+end
+
+--- Attempt n waits at most 0.1 * 2^(n-1) seconds, at least half of that, never above ten.
+function TestRetries:test_pauses_double_with_jitter()
+  for attempt, most in ipairs { 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10 } do
+    local low, high = math.huge, 0
+    for _ = 1, 200 do
+      local pause = retry_policy.pause(attempt)
+      low, high = math.min(low, pause), math.max(high, pause)
+    end
+    lu.assertTrue(low >= most / 2 and high <= most and high - low > most / 8, attempt)
+  end
+end
+
 -- ---- Proxies -----------------------------------------------------------------------------------
 
 local TestProxies = {}
@@ -198,6 +246,67 @@ function TestProxies:test_proxies_do_not_share_connections()
     lu.assertEquals(assert(client:get("http://a.invalid", { proxy = "127.0.0.1:" .. two.port })).body, "two")
   end
   lu.assertEquals(client:stats().opened, 2)
+end
+
+-- A proxy at PORT that answers for all, and a server that is asked directly; what became of each request.
+local IN_ENVIRONMENT = [[
+  local eddy, http, net = require "eddy", require "eddy.http", require "eddy.net"
+  local listener <close> = assert(net.listen { port = %d })
+  local proxy = eddy.background(function()
+    for stream in listener:incoming() do
+      local guard <close> = stream
+      local line = stream:read_until "\r\n\r\n":match "^%%u+ [^ ]*"
+      print(line)
+      stream:write(line:find "^CONNECT" and "HTTP/1.1 403 No\r\n\r\n" or "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nproxy")
+    end
+  end)
+  local server <close> = assert(http.serve { handler = function() return "direct" end })
+  local direct = "http://127.0.0.1:" .. server.port
+  local function try(url, options)
+    local res, err = http.get(url, options)
+    print(res and res.body or err.code)
+  end
+  try(direct)
+  try(direct, { proxy = false })
+  try("http://some.invalid/a", { proxy = "environment" })
+  try("https://other.invalid/b", { proxy = "environment" })
+  try(direct, { proxy = "environment" })
+  try("http://sub.excepted.invalid/", { proxy = "environment", timeout = 5 })
+  try("http://any.invalid/", { proxy = "environment", no_proxy = "any.invalid" })
+  proxy:cancel()
+]]
+
+local function in_environment(port, env)
+  local all = { http_proxy = false, https_proxy = false, no_proxy = false, all_proxy = false, HTTP_PROXY = false,
+    HTTPS_PROXY = false, NO_PROXY = false, ALL_PROXY = false, REQUEST_METHOD = false }
+  for name, value in pairs(env) do all[name] = value end
+  local result = process.eddy({ "-e", IN_ENVIRONMENT:format(port) }, { env = all })
+  lu.assertEquals({ result.stderr, result.ok }, { "", true })
+  return result.stdout
+end
+
+local DIRECT = "direct\ndirect\n"
+local TUNNEL, NONE = "CONNECT other.invalid:443\nEPROXY\n", "ENOTFOUND\n"
+
+function TestProxies:test_the_environment_only_when_asked()
+  local port = origin.dead_port()
+  local address = "http://127.0.0.1:" .. port
+  local all = DIRECT .. "GET http://some.invalid/a\nproxy\n" .. TUNNEL .. "direct\n" .. NONE .. NONE
+  local excepted = "127.0.0.1, .excepted.invalid"
+  lu.assertEquals(in_environment(port, { http_proxy = address, https_proxy = address, no_proxy = excepted }), all)
+  lu.assertEquals(in_environment(port, { HTTP_PROXY = address, HTTPS_PROXY = address, NO_PROXY = excepted }), all)
+  lu.assertEquals(in_environment(port, { all_proxy = address, no_proxy = excepted }), all)
+  lu.assertEquals(in_environment(port, { https_proxy = "127.0.0.1:" .. port, no_proxy = "excepted.invalid" }),
+    DIRECT .. NONE .. TUNNEL .. "direct\n" .. NONE .. NONE)
+  lu.assertEquals(in_environment(port, { http_proxy = address, https_proxy = address, no_proxy = "*" }),
+    DIRECT .. NONE .. NONE .. "direct\n" .. NONE .. NONE)
+end
+
+--- Where a web server runs programs, HTTP_PROXY is what a peer sent in a header "Proxy".
+function TestProxies:test_not_the_variable_that_a_peer_can_set()
+  local port = origin.dead_port()
+  local got = in_environment(port, { HTTP_PROXY = "http://127.0.0.1:" .. port, REQUEST_METHOD = "GET" })
+  lu.assertEquals(got, DIRECT .. NONE .. NONE .. "direct\n" .. NONE .. NONE)
 end
 
 -- ---- Cookies -----------------------------------------------------------------------------------

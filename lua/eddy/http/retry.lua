@@ -2,6 +2,7 @@
 -- Trying again: after a connection that failed or an answer that never began, and after statuses
 -- that the caller named, as long as the request's deadline allows it.
 local eddy = require "eddy"
+local mime = require "eddy.http.mime"
 
 local retry = {}
 
@@ -29,16 +30,10 @@ function retry.pause(attempt)
   return most / 2 + math.random() * most / 2
 end
 
-local MONTHS = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10, Nov = 11, Dec = 12 }
-
---- Seconds from now that an HTTP date means.
+--- Seconds from now until a date of HTTP, or nil.
 local function until_date(text)
-  local day, month, year, h, m, s = text:match("^%a+, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$")
-  if not day or not MONTHS[month] then return nil end
-  local now = os.time()
-  local fields = { year = year, month = MONTHS[month], day = day, hour = h, min = m, sec = s, isdst = false }
-  local zone = os.time(os.date("!*t", now)) - os.time(os.date("*t", now))
-  return os.time(fields) - zone - now
+  local date = mime.parse_date(text)
+  return date and date - os.time()
 end
 
 --- Seconds that a server asks us to wait, or nil.
