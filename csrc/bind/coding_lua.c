@@ -34,22 +34,27 @@ static uint64_t opt_limit (lua_State *L, int arg) {
 }
 
 /*
-** coding.decoder(name [, max]) --> Decoder | nil
+** coding.decoder(name [, max [, ratio]]) --> Decoder | nil
 ** nil where the name is not known or its library was not there when eddy was built. 'max': bytes of
-** output; none or below 0 is unlimited. Does not wait.
+** output; none or below 0 is unlimited. 'ratio': of output to input, default 100; math.huge is none.
+** Does not wait.
 */
 static int l_decoder (lua_State *L) {
   size_t len;
   const char *name = luaL_checklstring(L, 1, &len);
   uint64_t max_out = opt_limit(L, 2);
+  lua_Number ratio = luaL_optnumber(L, 3, ED_CODING_RATIO);
   ed_coding coding = ed_coding_named(name, len);
   ed_decoder **box;
+  luaL_argcheck(L, ratio >= 1, 3, "below 1");
   if (coding == ED_CODING_NONE) return 0;
   box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   luaL_setmetatable(L, decoder_name);
   *box = ed_decoder_new(coding, max_out);
-  return *box != NULL ? 1 : luaL_error(L, "not enough memory");
+  if (*box == NULL) return luaL_error(L, "not enough memory");
+  ed_decoder_set_ratio(*box, ratio < 1e18 ? (uint64_t)ratio : 0);
+  return 1;
 }
 
 static ed_decoder *check_decoder (lua_State *L) {

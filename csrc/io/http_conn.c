@@ -267,6 +267,7 @@ static void next_request (ed_http_conn *conn) {
   conn->waited = 0;
   ed_http_start(m, server->loop, true, server->limits.max_body);
   m->limits = &server->limits.head;
+  m->chunk_limits = &server->limits.chunked;
   m->head_only = server->limits.is_streaming;
   enter(conn, ED_CONN_READING);
   watch(conn);

@@ -64,6 +64,11 @@ static void keep_head (ed_http_message *m, const ed_http1_head *head) {
   m->upgrade = head->upgrade;
 }
 
+static const ed_chunked_limits *chunk_limits_of (const ed_http_message *m) {
+  if (m->chunk_limits != NULL) return m->chunk_limits;
+  return m->is_request ? &ed_chunked_server_limits : &ed_chunked_client_limits;
+}
+
 static int parse_head (ed_http_message *m, char *bytes, size_t len) {
   ed_http1_field field[FIELDS];
   ed_http1_head head;
@@ -100,9 +105,7 @@ static void begin_body (ed_http_message *m, ed_stream *stream, size_t len) {
   m->head_len = len;
   m->first = ed_loop_now(loop);
   m->phase = ED_HTTP_BODY;
-  if (m->framing == ED_HTTP1_CHUNKED)
-    ed_chunked_init(
-      &m->chunked, m->is_request ? &ed_chunked_server_limits : &ed_chunked_client_limits);
+  if (m->framing == ED_HTTP1_CHUNKED) ed_chunked_init(&m->chunked, chunk_limits_of(m));
   if (m->length > m->max_body) refuse(m, ED_HTTP_EBODY);
   else if (!m->head_only && m->length > stream->in.size && m->length <= RESERVE_TOP)
     ed_buf_reserve(&stream->in, &loop->mem, (size_t)m->length + len - stream->in.size);

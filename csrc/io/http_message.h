@@ -37,7 +37,8 @@ typedef enum ed_http_phase {
 typedef struct ed_http_message {
   ed_http1_scan scan;
   ed_chunked chunked;
-  const ed_http1_limits *limits; /* of the head; NULL: the usual ones */
+  const ed_http1_limits *limits;         /* of the head; NULL: the usual ones */
+  const ed_chunked_limits *chunk_limits; /* the same of the chunked coding */
   uint64_t max_body;
   uint64_t length;  /* ED_HTTP1_LENGTH: of the body; in pieces: what is still to come */
   uint64_t began;   /* ns: first byte of the head, 0 before */

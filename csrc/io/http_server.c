@@ -227,6 +227,8 @@ static void read_limits (lua_State *L, ed_http_limits *limits) {
   limits->head.line = (uint32_t)limit_count(L, "max_line", 1 << 24);
   limits->head.head = (uint32_t)limit_count(L, "max_head", 1 << 24);
   limits->head.fields = (uint32_t)limit_count(L, "max_fields", 1000);
+  limits->chunked.extension = (uint32_t)limit_count(L, "max_extension", 1 << 24);
+  limits->chunked.trailers = (uint32_t)limit_count(L, "max_trailers", 1 << 24);
   limits->max_body = limit_count(L, "max_body", INT64_MAX);
   limits->min_rate = limit_count(L, "min_rate", 1000000000);
   limits->max_connections = (uint32_t)limit_count(L, "max_connections", 1 << 30);

@@ -26,6 +26,7 @@
 
 typedef struct ed_http_limits {
   ed_http1_limits head;
+  ed_chunked_limits chunked;
   uint64_t max_body;   /* bytes */
   uint64_t min_rate;   /* bytes/s of a body, behind body_grace */
   uint64_t idle;       /* ns without a request */

@@ -35,6 +35,7 @@ typedef struct engine {
 struct ed_decoder {
   const engine *engine;
   uint64_t max_out;
+  uint64_t ratio; /* 0: none */
   uint64_t read, written;
   int error;      /* sticky */
   bool is_inside; /* of a member: the input may not end here */
@@ -247,6 +248,7 @@ ed_decoder *ed_decoder_new (ed_coding coding, uint64_t max_out) {
   d = i < NKNOWN ? calloc(1, sizeof *d) : NULL;
   if (d == NULL) return NULL;
   d->max_out = max_out;
+  d->ratio = ED_CODING_RATIO;
   if (known[i].engine->open(d)) d->engine = known[i].engine;
   else {
     if (d->state != NULL) known[i].engine->close(d);
@@ -256,6 +258,8 @@ ed_decoder *ed_decoder_new (ed_coding coding, uint64_t max_out) {
   return d;
 }
 
+void ed_decoder_set_ratio (ed_decoder *d, uint64_t ratio) { d->ratio = ratio; }
+
 void ed_decoder_free (ed_decoder *d) {
   if (d == NULL) return;
   d->engine->close(d);
@@ -264,7 +268,7 @@ void ed_decoder_free (ed_decoder *d) {
 
 static int check_limits (const ed_decoder *d) {
   if (d->written > d->max_out) return ED_CODING_ELIMIT;
-  if (d->written > ED_CODING_FREE && d->written / ED_CODING_RATIO > d->read)
+  if (d->ratio > 0 && d->written > ED_CODING_FREE && d->written / d->ratio > d->read)
     return ED_CODING_ERATIO;
   return ED_CODING_OK;
 }

@@ -5,8 +5,8 @@
 ** size and fills the room that it is given, so memory is bounded by the caller whatever comes.
 **
 ** Promise: after an error nothing more is decoded. Output is at most 'max_out' bytes, and beyond
-** the first ED_CODING_FREE of it at most ED_CODING_RATIO times what was read: small input cannot
-** become much. Members of gzip and frames of zstd may follow one another; anything else behind
+** the first ED_CODING_FREE of it at most ED_CODING_RATIO times (or what was set) what was read:
+** small input cannot become much. Members of gzip and frames of zstd may follow one another; anything else behind
 ** the end is an error, and so is an end inside a member (ed_decoder_end).
 */
 #ifndef ED_CODING_H
@@ -51,6 +51,9 @@ typedef struct ed_decoder ed_decoder;
 
 /* NULL when memory is short, or for ED_CODING_NONE. */
 ed_decoder *ed_decoder_new (ed_coding coding, uint64_t max_out);
+
+/* Another ratio from now on; 0: none. */
+void ed_decoder_set_ratio (ed_decoder *decoder, uint64_t ratio);
 
 /* NULL is fine. */
 void ed_decoder_free (ed_decoder *decoder);

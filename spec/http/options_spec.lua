@@ -21,7 +21,7 @@ local WRONG = {
   ca = { 1, {} }, cert = { 1, true }, key = { 1, true }, decode = { "gzip", 1 }, http_version = { 1.1, true },
   max_body = { "1", {}, 0 / 0 }, stream = { 1, "x" }, unix = { 1, true }, resolve = { "x", { a = 1 } },
   retry = { "1", -1, 1.5, { attempts = "1" }, { times = 1 }, { statuses = 503 }, { statuses = { "503" } } },
-  length = { "1", -1, 0.5 },
+  length = { "1", -1, 0.5 }, max_ratio = { "1", 0.5, 0 / 0 },
 }
 
 function TestTypes:test_each_wrong_type_raises_with_the_name()

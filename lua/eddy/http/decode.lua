@@ -23,8 +23,9 @@ local decoder_meta = { __index = Decoder, __close = close, __gc = close }
 --- there is nothing to do.
 ---@param field string?
 ---@param max number                 bytes of output; below 0: unlimited
+---@param ratio number?              of output to input behind the first MiB; default 100
 ---@return eddy.http.Decoder?
-function decode.new(field, max)
+function decode.new(field, max, ratio)
   local names = {}
   for name in (field or ""):gmatch("[^%s,]+") do
     if name:lower() ~= "identity" then table.insert(names, 1, name) end   -- the last was put on last
@@ -32,7 +33,7 @@ function decode.new(field, max)
   if #names == 0 or #names > MAX_CODINGS then return nil end
   local self = setmetatable({}, decoder_meta)
   for i, name in ipairs(names) do
-    self[i] = coding.decoder(name, max)
+    self[i] = coding.decoder(name, max, ratio)
     if not self[i] then return nil end
   end
   return self

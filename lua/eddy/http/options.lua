@@ -30,6 +30,7 @@ local options = {}
 ---@field decode boolean?            default true: undo gzip, deflate, br, zstd
 ---@field http_version string?       "1.1" is all there is
 ---@field max_body number?           bytes, decoded too; default 64 MiB, unlimited with `stream`
+---@field max_ratio number?          of decoded bytes to received ones behind the first MiB; default 100, math.huge is none
 ---@field stream boolean?            return after the head; read the body in pieces
 ---@field retry (integer|{attempts: integer, statuses: integer[]})?  extra attempts; default 0
 ---@field unix string?               path of a socket to connect to instead of the URL's host
@@ -51,6 +52,11 @@ local function check_whole(name, value)
   if value < 0 or value ~= math.huge and math.tointeger(value) == nil then
     misuse.raise("%s: a whole number, 0 or more, expected", name)
   end
+end
+
+local function check_ratio(name, value)
+  misuse.check_number(name, value)
+  if value < 1 then misuse.raise("%s: must not be below 1", name) end
 end
 
 local function check_fields(name, value, fields)
@@ -114,7 +120,7 @@ local SHARED = {
   auth = check_auth, cookies = check_cookies, proxy = check_proxy, no_proxy = check_no_proxy,
   verify = typed "boolean", ca = typed "string", cert = typed "string", key = typed "string",
   decode = typed "boolean", http_version = typed "string", retry = check_retry, unix = typed "string",
-  resolve = check_strings,
+  resolve = check_strings, max_ratio = check_ratio,
 }
 
 local function over_shared(own)

@@ -185,7 +185,7 @@ end
 
 local INHERITED = {
   "timeout", "connect_timeout", "idle_timeout", "redirects", "auth", "proxy", "no_proxy", "verify", "ca", "cert",
-  "key", "decode", "http_version", "retry", "unix", "resolve", "max_body",
+  "key", "decode", "http_version", "retry", "unix", "resolve", "max_body", "max_ratio",
 }
 
 local function pick(first, second)

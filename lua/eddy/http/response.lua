@@ -299,7 +299,7 @@ local CODED = "\n[Cc][Oo][Nn][Tt][Ee][Nn][Tt]%-[Ee][Nn][Cc][Oo][Dd][Ii][Nn][Gg]:
 function response.decode(self, plan)
   local settings = plan.settings
   if settings.decode == false or self.body == "" or not self.head_:find(CODED) then return self end
-  local decoder = decode.new(table.concat(self.headers:all "content-encoding", ","), settings.max_body)
+  local decoder = decode.new(table.concat(self.headers:all "content-encoding", ","), settings.max_body, settings.max_ratio)
   if not decoder then return self end
   self.headers, self.decoded_ = nil, true
   if self.is_stream_ then

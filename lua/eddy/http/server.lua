@@ -107,6 +107,8 @@ end
 ---@field max_line integer?          bytes of a line of the head: 414 or 431. Default 8 KiB
 ---@field max_head integer?          bytes of a head: 431. Default 32 KiB
 ---@field max_fields integer?        fields of a head: 431. Default 100, at most 1000
+---@field max_extension integer?     bytes of the extensions of a chunk: 431. Default 256
+---@field max_trailers integer?      bytes of the trailers of a chunked body: 431. Default 16 KiB
 ---@field max_connections integer?   more are closed at once. Default 10 000
 ---@field header_timeout number?     seconds for a head: 408. Default 10
 ---@field handshake_timeout number?  seconds for that of TLS; then the connection is closed. Default 10
@@ -124,7 +126,7 @@ local OPTIONS = {
 local ELSEWHERE = { compress = true }   -- checked by whom they concern
 
 local LIMITS = {
-  max_body = 1024 * 1024, max_line = 8192, max_head = 32768, max_fields = 100, max_connections = 10000,
+  max_body = 1024 * 1024, max_line = 8192, max_head = 32768, max_fields = 100, max_extension = 256, max_trailers = 16384, max_connections = 10000,
   header_timeout = 10, handshake_timeout = 10, idle_timeout = 60, body_timeout = 30, min_rate = 64, write_timeout = 60, timeout = 30,
   linger = 2,
 }
