@@ -86,7 +86,8 @@ function TestServer:test_in_pieces()
     codes[#codes + 1] = err and err.code or "fine"
     return err and 413 or 204
   end })
-  for _, body in ipairs { "1\r\nx\r\n0\r\n\r\n", "b\r\nxxxxxxxxxxx\r\n0\r\n\r\n", "1;xxxxx\r\nx\r\n0\r\n\r\n", "0\r\nX: xxxxxxx\r\n\r\n" } do
+  local long = "b\r\nxxxxxxxxxxx\r\n0\r\n\r\n"
+  for _, body in ipairs { "1\r\nx\r\n0\r\n\r\n", long, "1;xxxxx\r\nx\r\n0\r\n\r\n", "0\r\nX: xxxxxxx\r\n\r\n" } do
     origin.talk(server.port, CHUNKED .. body)
   end
   lu.assertEquals(codes, { "fine", "EBODY", "EHEADERS", "EHEADERS" })

@@ -51,7 +51,8 @@ local TestWrite = waits.class(lu, {
 })
 
 local LIMITS = {
-  max_body = 100, max_line = 100, max_head = 1000, max_fields = 10, max_extension = 10, max_trailers = 100, max_connections = 10, header_timeout = 10, handshake_timeout = 10,
+  max_body = 100, max_line = 100, max_head = 1000, max_fields = 10, max_extension = 10, max_trailers = 100, max_connections = 10,
+  header_timeout = 10, handshake_timeout = 10,
   idle_timeout = 10, body_timeout = 10, min_rate = 1, write_timeout = 10, timeout = 10, linger = 1,
 }
 

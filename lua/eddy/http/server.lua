@@ -126,7 +126,8 @@ local OPTIONS = {
 local ELSEWHERE = { compress = true }   -- checked by whom they concern
 
 local LIMITS = {
-  max_body = 1024 * 1024, max_line = 8192, max_head = 32768, max_fields = 100, max_extension = 256, max_trailers = 16384, max_connections = 10000,
+  max_body = 1024 * 1024, max_line = 8192, max_head = 32768, max_fields = 100, max_extension = 256, max_trailers = 16384,
+  max_connections = 10000,
   header_timeout = 10, handshake_timeout = 10, idle_timeout = 60, body_timeout = 30, min_rate = 64, write_timeout = 60, timeout = 30,
   linger = 2,
 }

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Scenarios of TLS. See spec/sweep/run.lua. What OpenSSL itself asks memory for is not counted here.
 local eddy = require "eddy"
+local http = require "eddy.http"
 local net = require "eddy.net"
 local tls = require "eddy.tls"
 
@@ -60,6 +61,36 @@ function scenarios.tls_refused(s)
     local stream, err = tls.connect({ host = "127.0.0.1", port = listener.port }, { ca = CERTIFICATE, host = "elsewhere" })
     assert(not stream and (err.code == "CERT_HOSTNAME" or err.code == "ENOMEM"), err)
   end)
+end
+
+-- Requests over TLS: a kept connection, then a new one that takes up the session.
+function scenarios.https(s)
+  local server, err = http.serve { tls = { cert = CERTIFICATE, key = KEY }, handler = function(req)
+    local _ <close> = s.guard()
+    if req.path == "/close" then return 200, { ["Content-Type"] = "text/plain" }, ("close "):rep(500) end
+    return req.path
+  end }
+  if not server then error(err, 0) end
+  local guard <close> = server
+  local client <close> = http.client { ca = CERTIFICATE, resolve = { localhost = "127.0.0.1" }, max_per_host = 1 }
+  for _, path in ipairs { "/1", "/close", "/3" } do
+    local res, problem = client:get(("https://localhost:%d%s"):format(server.port, path))
+    assert(res or problem)
+  end
+  local other, refused = client:get(("https://localhost:%d/"):format(server.port), { ca = "/nothing/there.pem" })
+  assert(not other and refused)
+  server:stop(5)
+end
+
+-- A peer that does not shake hands.
+function scenarios.https_silent(s)
+  local server, err = http.serve { tls = { cert = CERTIFICATE, key = KEY }, handshake_timeout = 2, handler = function() return "" end }
+  if not server then error(err, 0) end
+  local guard <close> = server
+  local _ <close> = s.guard()
+  local stream <close> = assert(net.connect { host = "127.0.0.1", port = server.port })
+  stream:write "\x16\x03\x01"
+  eddy.within(10, stream.read, stream)
 end
 
 -- As in io.lua: the number of turns is the system's business.
