@@ -283,7 +283,8 @@ tsan: $(B)/tsan/bin/lua $(B)/tsan/bin/eddy ## the races of threads under TSan; E
 		$(LUA) tools/suite.lua --some 'spec=$(FIXED) $(B)/tsan/bin/lua spec/run.lua $(if $(SPEC),$(SPEC),offload/races)'
 
 FUZZTIME ?= 60
-fuzz: $(FUZZERS:spec/fuzz/%=$(B)/fuzz/bin/%) ## each fuzz target for FUZZTIME=60 seconds
+fuzz: module $(FUZZERS:spec/fuzz/%=$(B)/fuzz/bin/%) ## each fuzz target, in C and in Lua, for FUZZTIME=60 seconds
+	$(Q)$(ENV) $(LUA) spec/fuzz/lua/run.lua $(FUZZTIME)
 	$(Q)for t in $(FUZZERS:spec/fuzz/fuzz_%=%); do \
 		mkdir -p $(B)/fuzz/corpus/$$t spec/fuzz/corpus/$$t; \
 		$(B)/fuzz/bin/fuzz_$$t -max_total_time=$(FUZZTIME) -print_final_stats=1 -artifact_prefix=$(B)/fuzz/$$t- \

@@ -27,7 +27,8 @@ local FIRST_PAUSE, MAX_PAUSE = 3, 60
 local Parser = {}
 Parser.__index = Parser
 
-local function new_parser()
+--- What takes texts apart as they come: `feed(piece)`, then `next()` until nothing more.
+function events.parser()
   return setmetatable({ text = "", at = 1, data = {}, size = 0, is_first = true }, Parser)
 end
 
@@ -166,7 +167,7 @@ local function accept(self, response)
   if err then refuse(self, response, err) end
   self.response, self.failures = response, 0
   local kept = self.parser
-  self.parser = new_parser()   -- half an event of the last connection is dropped
+  self.parser = events.parser()   -- half an event of the last connection is dropped
   self.parser.id, self.parser.pause = kept.id, kept.pause
 end
 
@@ -227,7 +228,7 @@ function events.iterate(client, url, options)
   if reconnects == nil then reconnects = method == "GET" end
   local self = setmetatable({
     client = client, url = url, method = method, options = rest, reconnects = reconnects,
-    parser = new_parser(), failures = 0, is_over = false,
+    parser = events.parser(), failures = 0, is_over = false,
   }, source_meta)
   self.parser.id = own.last_event_id
   return next_event, self, nil, self

@@ -27,7 +27,7 @@ local function etag_of(stat)
 end
 
 --- Is `etag` in the list of a field? Weak ones count where `is_weak`.
-local function lists(field, etag, is_weak)
+function file.lists(field, etag, is_weak)
   if field:match "^%s*%*%s*$" then return true end
   for weak, tag in field:gmatch '(W?/?)("[^"]*")' do
     if tag == etag and (is_weak or weak == "") then return true end
@@ -46,10 +46,10 @@ local function condition(req, etag, mtime)
   local h = req.headers
   local is_read = req.method == "GET" or req.method == "HEAD"
   if h["if-match"] then
-    if not lists(h["if-match"], etag, false) then return 412 end
+    if not file.lists(h["if-match"], etag, false) then return 412 end
   elseif h["if-unmodified-since"] and is_unchanged_since(h["if-unmodified-since"], mtime) == false then return 412 end
   if h["if-none-match"] then
-    if lists(h["if-none-match"], etag, true) then return is_read and 304 or 412 end
+    if file.lists(h["if-none-match"], etag, true) then return is_read and 304 or 412 end
   elseif is_read and h["if-modified-since"] and is_unchanged_since(h["if-modified-since"], mtime) then return 304 end
 end
 

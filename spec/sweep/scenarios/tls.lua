@@ -72,12 +72,12 @@ function scenarios.https(s)
   end }
   if not server then error(err, 0) end
   local guard <close> = server
-  local client <close> = http.client { ca = CERTIFICATE, resolve = { localhost = "127.0.0.1" }, max_per_host = 1 }
+  local mine <close> = http.client { ca = CERTIFICATE, resolve = { localhost = "127.0.0.1" }, max_per_host = 1 }
   for _, path in ipairs { "/1", "/close", "/3" } do
-    local res, problem = client:get(("https://localhost:%d%s"):format(server.port, path))
+    local res, problem = mine:get(("https://localhost:%d%s"):format(server.port, path))
     assert(res or problem)
   end
-  local other, refused = client:get(("https://localhost:%d/"):format(server.port), { ca = "/nothing/there.pem" })
+  local other, refused = mine:get(("https://localhost:%d/"):format(server.port), { ca = "/nothing/there.pem" })
   assert(not other and refused)
   server:stop(5)
 end
