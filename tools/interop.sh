@@ -61,16 +61,36 @@ first_line() {
 
 same() { [ "$1" = "$2" ] || { echo "expected: $2"; echo "got: $1"; return 1; }; }
 
+# ---- Certificates ------------------------------------------------------------------------------
+
+# An authority and a certificate for this machine.
+make_certificates() {
+  need openssl openssl || return
+  mkdir -p "$dir/certs"
+  {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=eddy interop root" \
+      -addext basicConstraints=critical,CA:TRUE -keyout "$dir/certs/ca.key" -out "$dir/certs/ca.pem"
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost \
+      -keyout "$dir/certs/leaf.key" -out "$dir/certs/leaf.csr"
+    printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n' >"$dir/certs/leaf.ext"
+    openssl x509 -req -days 2 -CA "$dir/certs/ca.pem" -CAkey "$dir/certs/ca.key" -set_serial 1 -extfile "$dir/certs/leaf.ext" \
+      -in "$dir/certs/leaf.csr" -out "$dir/certs/leaf.pem"
+  } >"$dir/openssl" 2>&1 || { cat "$dir/openssl"; return 1; }
+  chmod 644 "$dir/certs/"*
+}
+
 # ---- Our client --------------------------------------------------------------------------------
 
 free_port() { "$program" "$here/spec/interop/free_port.lua"; }
+client() { "$program" "$here/spec/interop/client.lua" "$@"; }
 
 start_nginx() {
-  port=$(free_port)
+  nginx_port=$(free_port) nginx_tls=$(free_port) front_port=$(free_port)
   mkdir -p "$dir/nginx/www"
   i=0
   while [ $i -lt 2000 ]; do echo "line $i of a text that nginx compresses"; i=$((i + 1)); done >"$dir/nginx/www/text.txt"
-  sed -e "s|@DIR@|$dir/nginx|g" -e "s|@PORT@|$port|" "$here/spec/interop/nginx.conf" >"$dir/nginx/nginx.conf"
+  sed -e "s|@DIR@|$dir/nginx|g" -e "s|@CERTS@|$dir/certs|g" -e "s|@PORT@|$nginx_port|" -e "s|@TLSPORT@|$nginx_tls|" \
+    -e "s|@FRONTPORT@|$front_port|" -e "s|@OURPORT@|$port|" "$here/spec/interop/nginx.conf" >"$dir/nginx/nginx.conf"
   nginx -p "$dir/nginx" -c "$dir/nginx/nginx.conf" -e "$dir/nginx/error.log" &
   pids="$pids $!"
 }
@@ -78,17 +98,39 @@ start_nginx() {
 client_against_nginx() {
   need nginx nginx-light nginx || return
   start_nginx
-  check "client against nginx" "$program" "$here/spec/interop/client.lua" nginx "$port" "$dir/nginx/www/text.txt"
+  text=$dir/nginx/www/text.txt ca=$dir/certs/ca.pem
+  check "client against nginx: keep-alive, gzip, ranges" client nginx "http://127.0.0.1:$nginx_port/" "$text"
+  check "client against nginx over TLS" client nginx "https://localhost:$nginx_tls/" "$text" "$ca"
+  check "our server behind nginx" client proxy "http://127.0.0.1:$front_port/files/" "$dir/www/numbers.txt"
 }
 
 client_against_python() {
   need python3 python3-minimal || return
-  port=$(free_port)
+  port_plain=$(free_port) port_tls=$(free_port)
   mkdir -p "$dir/python"
   echo "served by python" >"$dir/python/a.txt"
-  python3 -m http.server --bind 127.0.0.1 --directory "$dir/python" "$port" >/dev/null 2>&1 &
+  python3 -m http.server --bind 127.0.0.1 --directory "$dir/python" "$port_plain" >/dev/null 2>&1 &
   pids="$pids $!"
-  check "client against Python's http.server" "$program" "$here/spec/interop/client.lua" python "$port" "$dir/python/a.txt"
+  python3 "$here/spec/interop/https_server.py" "$port_tls" "$dir/python" "$dir/certs/leaf.pem" "$dir/certs/leaf.key" >/dev/null 2>&1 &
+  pids="$pids $!"
+  check "client against Python's http.server" client python "http://127.0.0.1:$port_plain/" "$dir/python/a.txt"
+  check "client against Python's http.server over its ssl" client python "https://localhost:$port_tls/" "$dir/python/a.txt" "$dir/certs/ca.pem"
+}
+
+start_tinyproxy() {
+  proxy_port=$(free_port)
+  printf 'Port %s\nListen 127.0.0.1\nTimeout 30\nMaxClients 50\nBasicAuth pete secret\nLogLevel Error\nLogFile "%s"\nPidFile "%s"\n' \
+    "$proxy_port" "$dir/tinyproxy.log" "$dir/tinyproxy.pid" >"$dir/tinyproxy.conf"
+  tinyproxy -d -c "$dir/tinyproxy.conf" >/dev/null 2>&1 &
+  pids="$pids $!"
+}
+
+client_through_proxy() {
+  need tinyproxy tinyproxy-bin tinyproxy || return
+  start_tinyproxy
+  proxy=http://pete:secret@127.0.0.1:$proxy_port
+  check "client through tinyproxy" client proxy "$url/files/" "$dir/www/numbers.txt" "" "$proxy"
+  check "client through a tunnel of tinyproxy" client proxy "https://localhost:$tls_port/files/" "$dir/www/numbers.txt" "$dir/certs/ca.pem" "$proxy"
 }
 
 # ---- Our server --------------------------------------------------------------------------------
@@ -96,11 +138,13 @@ client_against_python() {
 start_server() {
   mkdir -p "$dir/www"
   seq 1 20000 >"$dir/www/numbers.txt"
-  "$program" "$here/spec/interop/server.lua" "$dir/www" >"$dir/server" 2>"$dir/server.err" &
+  "$program" "$here/spec/interop/server.lua" "$dir/www" "$dir/certs/leaf.pem" "$dir/certs/leaf.key" >"$dir/server" 2>"$dir/server.err" &
   server=$!
   pids="$pids $server"
   port=$(first_line "$dir/server")
   url=http://127.0.0.1:$port
+  tls_port=$(sed -n 2p "$dir/server")
+  secure=https://localhost:$tls_port
 }
 
 curl_get() { same "$(curl -sS --max-time 10 "$url/hello?x=1")" "hello /hello"; }
@@ -124,9 +168,26 @@ curl_traversal() { same "$(curl -sS --max-time 10 --path-as-is -o /dev/null -w '
 curl_stream() { same "$(curl -sSN --max-time 10 "$url/stream" | tail -n 1)" "piece 10"; }
 curl_old() { same "$(curl -sS --http1.0 --max-time 10 "$url/stream" | tail -n 1)" "piece 10"; }
 
+curl_gzip() {
+  same "$(curl -sS --max-time 10 --compressed "$url/files/numbers.txt" | cksum)" "$(cksum <"$dir/www/numbers.txt")" || return 1
+  curl -sS --max-time 10 -H 'Accept-Encoding: gzip' "$url/files/numbers.txt" >"$dir/coded" || return 1
+  [ "$(wc -c <"$dir/coded")" -lt 60000 ] && same "$(gzip -dc "$dir/coded" | cksum)" "$(cksum <"$dir/www/numbers.txt")"
+}
+curl_gzip_stream() { same "$(curl -sS --max-time 10 --compressed "$url/stream" | tail -n 1)" "piece 10"; }
+curl_range_with_gzip() { same "$(curl -sS --max-time 10 --compressed -r 2-5 "$url/files/numbers.txt" | od -An -c | tr -d ' ')" '2\n3\n'; }
+ca_curl() { curl -sS --max-time 20 --cacert "$dir/certs/ca.pem" "$@"; }
+curl_tls() { same "$(ca_curl "$secure/hello")" "hello /hello"; }
+curl_tls_1_2() { same "$(ca_curl --tlsv1.2 --tls-max 1.2 "$secure/hello")" "hello /hello"; }
+curl_tls_1_1() { ! ca_curl --tlsv1.0 --tls-max 1.1 --ciphers DEFAULT@SECLEVEL=0 "$secure/hello"; }
+curl_tls_stranger() { ! curl -sS --max-time 10 "$secure/hello"; }
+curl_tls_post() { same "$(ca_curl --data-binary "@$dir/www/numbers.txt" "$secure/echo" | cksum)" "$(cksum <"$dir/www/numbers.txt")"; }
+curl_tls_gzip() { same "$(ca_curl --compressed "$secure/files/numbers.txt" | cksum)" "$(cksum <"$dir/www/numbers.txt")"; }
+curl_tls_keep() { same "$(ca_curl -o /dev/null -o /dev/null -o /dev/null -w '%{num_connects}' "$secure/1" "$secure/2" "$secure/3")" 100; }
+
 under_curl() {
   need curl curl || return
-  for name in get post chunked expect head range resume etag keep traversal stream old; do
+  for name in get post chunked expect head range resume etag keep traversal stream old gzip gzip_stream range_with_gzip \
+    tls tls_1_2 tls_1_1 tls_stranger tls_post tls_gzip tls_keep; do
     check "server under curl: $name" "curl_$name"
   done
 }
@@ -174,9 +235,11 @@ ends_by_itself() {
   [ "$code" = 0 ] && [ ! -s "$dir/server.err" ]
 }
 
+make_certificates
+start_server
 client_against_nginx
 client_against_python
-start_server
+client_through_proxy
 under_curl
 under_wrk
 under_h2load

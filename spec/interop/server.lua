@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- For tools/interop.sh: our server under programs of others.   eddy server.lua FOLDER
--- Prints its port; ends when /stop is asked for.
+-- For tools/interop.sh: our server under programs of others.   eddy server.lua FOLDER [CERT KEY]
+-- Prints its port; with a certificate a second line has that of TLS. Ends when /stop is asked for.
 local eddy = require "eddy"
 local http = require "eddy.http"
 
@@ -46,8 +46,10 @@ local function handler(req)
   return "hello " .. req.path
 end
 
-local server <close> = assert(http.serve { handler = handler })
+local server <close> = assert(http.serve { handler = handler, max_body = 10 * 1024 * 1024 })
+local secure <close> = arg[2] and assert(http.serve { handler = handler, tls = { cert = arg[2], key = arg[3] } }) or nil
 io.stdout:setvbuf "no"
-print(server.port)
+print(secure and ("%d\n%d"):format(server.port, secure.port) or server.port)
 stopping:wait()
 server:stop { grace = 5 }
+if secure then secure:stop { grace = 5 } end

@@ -90,7 +90,8 @@ targets.set_cookie = {
       for _, cookie in ipairs(list) do
         local host = core.url.parse(url).host
         assert(host == cookie.domain or host:sub(-#cookie.domain - 1) == "." .. cookie.domain)
-        assert(cookie.path:sub(1, 1) == "/" and cookie.name ~= "" and not cookie.name:find "[;%z\1-\8\10-\31]" and not cookie.value:find ";")
+        assert(cookie.path:sub(1, 1) == "/" and cookie.name ~= "")
+      assert(not cookie.name:find "[;%z\1-\8\10-\31]" and not cookie.value:find ";")
       end
     end
   end,
