@@ -269,18 +269,22 @@ STEPS ?= 200
 SEEDS ?= 20
 REQUESTS ?= 1000000
 STRESS_B := $(B)$(if $(SAN),/asan)
-stress: $(STRESS_B)/bin/lua $(STRESS_B)/bin/eddy $(STRESS_B)/bin/sweep ## sweep every scenario at every point, and random models; SAN=1 under ASan and UBSan
+stress: $(STRESS_B)/bin/lua $(STRESS_B)/bin/eddy $(STRESS_B)/bin/sweep $(STRESS_B)/spec/host/race_test ## sweep every scenario at every point, and random models; SAN=1 under ASan and UBSan
 	$(Q)$(ENV) $(if $(SAN),$(SAN_ENV)) EDDY_PART_TIMEOUT=7200 $(LUA) tools/suite.lua \
 		'models=$(STRESS_B)/bin/lua spec/stress/kernel_stress.lua $(SEEDS) $(STEPS)' \
 		'http=$(STRESS_B)/bin/lua spec/stress/http_stress.lua $(REQUESTS)' \
 		'sweep=$(STRESS_B)/bin/sweep spec/sweep/run.lua --all $(SWEEP)' \
+		'race=EDDY_COMPLETIONS=1000000 $(STRESS_B)/spec/host/race_test' \
 		$(foreach d,cancel kill abandon,'specs-$d=$(STRESS_B)/bin/lua spec/run.lua --$d=3 core/ sync/ io/')
 
 # Fixed addresses: older runtimes of the sanitizer do not know the newer layouts of Linux.
 FIXED := $(shell setarch -R true 2>/dev/null && echo setarch -R)
-tsan: $(B)/tsan/bin/lua $(B)/tsan/bin/eddy ## the races of threads under TSan; EDDY_ROUNDS=1000 for long
+COMPLETIONS ?= 20000
+RACE_TEST := spec/host/race_test
+tsan: $(B)/tsan/bin/lua $(B)/tsan/bin/eddy $(B)/tsan/$(RACE_TEST) ## the races of threads under TSan; EDDY_ROUNDS=1000 COMPLETIONS=1000000 for long
 	$(Q)$(ENV) EDDY_PROGRAM=$(abspath $(B))/tsan/bin/eddy TSAN_OPTIONS="halt_on_error=0 exitcode=66 $(TSAN_OPTIONS)" \
-		$(LUA) tools/suite.lua --some 'spec=$(FIXED) $(B)/tsan/bin/lua spec/run.lua $(if $(SPEC),$(SPEC),offload/races)'
+		$(LUA) tools/suite.lua --some 'spec=$(FIXED) $(B)/tsan/bin/lua spec/run.lua $(if $(SPEC),$(SPEC),offload/races)' \
+		$(if $(SPEC),,'race=EDDY_COMPLETIONS=$(COMPLETIONS) $(FIXED) $(B)/tsan/$(RACE_TEST)')
 
 FUZZTIME ?= 60
 fuzz: module $(FUZZERS:spec/fuzz/%=$(B)/fuzz/bin/%) ## each fuzz target, in C and in Lua, for FUZZTIME=60 seconds
@@ -297,10 +301,10 @@ $(B)/fuzz/bin/fuzz_%: spec/fuzz/fuzz_%.c $(B)/fuzz/lib/libpure.a
 
 bench: all $(BENCH_C:%=$(B)/%) ## compare with libuv in C and with other libraries; ARGS="..." for some
 	$(Q)$(ENV) $(LUA) bench/run.lua $(ARGS)
-$(B)/bench/%: bench/%.c $(B)/flags.txt
+$(B)/bench/%: bench/%.c $(B)/lib/libeddy.a
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_plain) $< -o $@ $(EXE_LD) $(LDFLAGS) $(LIBS) $(LUA_LIBS)
+	$(Q)$(CC) $(CFLAGS_plain) $^ -o $@ $(EXE_LD) $(LDFLAGS) $(LIBS) $(LUA_LIBS)
 
 .PHONY: interop
 interop: program ## our client and server with nginx, curl, wrk, h2load, Python and a browser (installs what it can)

@@ -34,4 +34,13 @@ return {
     { unit = "µs", goal = { ratio = 1.5 } },
     { unit = "req/s" },
   } },
+  { name = "embed", program = "embed", kind = "host", args = {}, rows = {
+    { unit = "µs a step with nothing to do", goal = { most = 1.5 } },
+    { unit = "ms of a budget of 2", goal = { most = 2.3 } },
+    { unit = "lost of 1000", goal = { most = 0 } },
+    { unit = "µs a frame for 10k idle tasks", goal = { most = 0.1 } },
+    { unit = "ns a frame waiter woken" },
+    { unit = "µs new and close", goal = { most = 100 } },
+    { unit = "KiB idle", goal = { most = 150 } },
+  } },
 }

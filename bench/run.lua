@@ -100,7 +100,7 @@ local function floors_of(questions)
   end
   add "cpu"
   for _, q in ipairs(questions) do
-    if q.kind == "http" then add "httpd" else add(q.program) end
+    if q.kind == "http" then add "httpd" elseif q.kind ~= "host" then add(q.program) end
     if q.kind == "echo" then add "echo_client" end
   end
   return names
@@ -122,6 +122,7 @@ end
 
 --- The words that start a contestant's program for a question, or nil if there is none.
 local function program_of(contestant, q)
+  if q.kind == "host" then return contestant == "eddy" and { "build/bench/" .. q.program } or nil end
   if contestant == "floor" then
     if q.kind ~= "http" then return { "build/bench/" .. q.program } end
     return HAVE.wrk and { "wrk", "-t1", "-c" .. q.args[1], "-d1s", "http://127.0.0.1:{port}/" } or nil

@@ -38,44 +38,6 @@ static void test_frames (void) {
   eddy_release(e);
 }
 
-/* A frame costs no memory: neither Lua's nor ours. */
-typedef struct counter {
-  long requests;
-} counter;
-
-static void *counted (void *ud, void *block, size_t old, size_t size) {
-  (void)old;
-  if (size == 0) {
-    free(block);
-    return NULL;
-  }
-  ((counter *)ud)->requests++;
-  return realloc(block, size);
-}
-
-static void test_frames_allocate_nothing (void) {
-  counter c = {0};
-  eddy_config config;
-  eddy_stats_t before, after;
-  eddy *e;
-  long requests;
-  eddy_config_init(&config, sizeof config);
-  config.alloc = counted;
-  config.alloc_ud = &c;
-  CHECK_EQ(eddy_new(&e, NULL, &config), EDDY_OK);
-  for (int i = 0; i < 100; i++) spawn_text(e, "while true do eddy.frame() end");
-  eddy_step(e, UINT64_MAX);
-  for (int i = 0; i < 3; i++) eddy_frame(e, 0, MS);
-  lua_gc(eddy_lua(e), LUA_GCSTOP);
-  eddy_stats(e, &before, sizeof before);
-  requests = c.requests;
-  for (int i = 0; i < 50; i++) eddy_frame(e, 0, MS);
-  eddy_stats(e, &after, sizeof after);
-  CHECK_EQ(c.requests, requests);
-  CHECK_EQ((long long)after.memory, (long long)before.memory);
-  close_runtime(e);
-}
-
 /* ---- events and calls ---- */
 
 static int push_three (lua_State *L, void *ud) {
@@ -319,7 +281,6 @@ static void test_looking_inside (void) {
 
 int main (void) {
   test_frames();
-  test_frames_allocate_nothing();
   test_events();
   test_calls();
   test_wakeup();
