@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 
+#include "io/console.h"
 #include "io/file.h"
 #include "io/http_message.h"
 #include "io/net.h"
@@ -19,6 +20,7 @@ const ed_io_module ed_io_modules[] = {
   {"http", ed_open_http},
   {"file", ed_open_file},
   {"signal", ed_open_signal},
+  {"console", ed_open_console},
   {"offload", ed_open_offload},
   {NULL, NULL},
 };

@@ -1,15 +1,16 @@
 -- SPDX-License-Identifier: MIT
 -- The program `eddy`: lua.c's conventions, with every piece of Lua a root task of its own.
 --
--- The script, each `-e` and each line of the prompt run through `eddy.run`, so they wait at top level
--- and end when they and their children have ended. LUA_INIT and `-l` run before any task: a module
--- named there may call `eddy.config`. SIGINT and SIGTERM cancel the running root, the second one kills.
--- For now the loop stands still while the prompt waits for a line.
+-- The script and each `-e` run through `eddy.run`, so they wait at top level and end when they and their
+-- children have ended. LUA_INIT and `-l` run before any task: a module named there may call
+-- `eddy.config`. SIGINT and SIGTERM cancel the running root, the second one kills. The prompt is
+-- eddy.prompt: one run for the whole session, in which a script before it is the first line.
 --
 -- `main` returns the exit code: 0, 1 for an error, 128 + n when signal n ended a root task.
 
 local core = require "eddy.core"
 local eddy = require "eddy"
+local prompt = require "eddy.prompt"
 
 local cli = {}
 
@@ -48,14 +49,24 @@ local function message_of(err)
   return ("(error object is a %s value)"):format(kind)
 end
 
---- Print an error, with the traceback of the task where there is one.
-local function report(err, traceback)
+--- Does it speak for itself? Not so our own errors: they say what, and the traceback where.
+local function has_own_words(err)
+  local meta = type(err) ~= "string" and getmetatable(err)
+  return type(meta) == "table" and meta.__tostring ~= nil and meta ~= eddy.Error and meta ~= eddy.ErrorGroup
+end
+
+--- The text of an error, with the traceback of the task where there is one.
+local function text_of(err, traceback)
   local text = message_of(err)
-  if traceback and traceback ~= "" then
+  if traceback and not has_own_words(err) and traceback ~= "" then
     -- The script was a tail call, so that no frame of this file stands below it.
     text = text .. "\n" .. traceback:gsub("\n\t%(%.%.%.tail calls%.%.%.%)\n\t%[C%]: in %?$", "\n\t[C]: in ?")
   end
-  say(text)
+  return text
+end
+
+local function report(err, traceback)
+  say(text_of(err, traceback))
 end
 
 local function version_line()
@@ -161,7 +172,7 @@ end
 --- A traceback without the frames of this file below it.
 local function traceback_of(err)
   if type(err) ~= "string" then return message_of(err) end
-  return (debug.traceback(err, 2):gsub("\n%s*%[C%]: in function 'xpcall'\n.*", ""))
+  return (debug.traceback(err, 2):gsub("\n%s*%[C%]: in function 'xpcall'\n.*", "\n\t[C]: in ?"))
 end
 
 --- Call outside of any task, as lua.c does.
@@ -213,80 +224,54 @@ local function run_actions(options)
   return 0
 end
 
+--- For loadfile: nil is the standard input.
+local function script_path(options)
+  return not options.is_stdin and arg[0] or nil
+end
+
 local function run_script(options)
-  local path = not options.is_stdin and arg[0] or nil
-  local chunk, problem = loadfile(path)
+  local chunk, problem = loadfile(script_path(options))
   return run_loaded(chunk, problem, table.unpack(arg))
 end
 
 -- ---- The prompt --------------------------------------------------------------------------------
 
-local function prompt(name, default)
-  local text = _G[name]
-  io.stdout:write(text == nil and default or tostring(text))
-  io.stdout:flush()
-  return io.stdin:read("l")
+--- Will there be a prompt?
+local function wants_prompt(options)
+  if options.interactive then return true end
+  return not (options.script or options.is_stdin or options.has_statement or options.version) and core.isatty(0)
 end
 
---- Does the text only lack its end?
-local function is_incomplete(problem)
-  return problem:sub(-5) == "<eof>"
-end
-
---- Read one statement or expression, over as many lines as it takes.
----@return function? chunk
----@return string? problem   nil too: the input has ended
-local function read_chunk()
-  local text = prompt("_PROMPT", "> ")
-  if not text then return nil end
-  local expression = load("return " .. text:gsub("^=", ""), "=stdin")
-  if expression then return expression end
-  while true do
-    local chunk, problem = load(text, "=stdin")
-    if chunk or not is_incomplete(problem) then return chunk, problem end
-    local more = prompt("_PROMPT2", ">> ")
-    if not more then return nil, problem end
-    text = text .. "\n" .. more
+--- The session, and first the script if there is one.
+local function run_prompt(options)
+  local script, problem
+  if options.script then
+    script, problem = loadfile(script_path(options))
+    if not script then report(problem) return FAILURE end
   end
-end
-
-local function show(results)
-  if results.n < 2 then return end
-  local ok, problem = pcall(print, table.unpack(results, 2, results.n))
-  if not ok then say(("error calling 'print' (%s)"):format(message_of(problem))) end
-end
-
---- Read and run lines until the input ends. An interrupted line ends; SIGTERM ends all of it.
-local function run_prompt()
-  while true do
-    local chunk, problem = read_chunk()
-    if chunk then
-      local code, results, signal = run(chunk)
-      if results then show(results) end
-      if signal and code ~= 130 then return code end
-      if signal then say("interrupted") end
-    elseif problem then
-      report(problem)
-    else
-      io.stdout:write("\n")
-      return 0
-    end
-  end
+  local host = { say = say, text_of = text_of, message_of = message_of }
+  local ok, code = pcall(eddy.run, function(...)
+    core.signal.trap("TERM")
+    return prompt.run(host, script, ...)
+  end, table.unpack(arg))
+  if ok then return code end
+  local signal = core.signal.trapped()
+  if signal and eddy.is(code, "cancelled") then return 128 + signal end
+  report(code)
+  return FAILURE
 end
 
 -- ---- All of it ---------------------------------------------------------------------------------
 
 --- What comes after the options: the script, the prompt, or a script on standard input.
 local function run_rest(options)
-  if options.script then
-    local code = run_script(options)
-    if code ~= 0 then return code end
+  if options.has_prompt then
+    if not options.interactive then print(version_line()) end
+    return run_prompt(options)
   end
-  if options.interactive then return run_prompt() end
-  if options.script or options.has_statement or options.version then return 0 end
-  if not core.isatty(0) then return run_loaded(loadfile()) end
-  print(version_line())
-  return run_prompt()
+  if options.script then return run_script(options) end
+  if options.has_statement or options.version then return 0 end
+  return run_loaded(loadfile())
 end
 
 --- Run the program. Sets the global `arg` as lua.c does.
@@ -302,6 +287,8 @@ function cli.main(words)
   end
   if options.version or options.interactive then print(version_line()) end
   _G.arg = arrange(words, options.script)
+  options.has_prompt = wants_prompt(options)
+  if options.has_prompt then prompt.prepare() end
   local code = run_init(options)
   if code == 0 then code = run_actions(options) end
   if code == 0 then code = run_rest(options) end

@@ -28,14 +28,14 @@ end
 function TestPrompt.test_outside_errors_do_not_end_it()
   local output, result = converse("error 'oops'\nx =\n) \nprint 'still here'\n")
   lu.assertEquals(output, "still here\n\n")
-  lu.assertStrContains(result.stderr, "eddy: stdin:1: oops\nstack traceback:")
+  lu.assertStrContains(result.stderr, "stdin:1: oops\nstack traceback:")
   lu.assertEquals(result.code, 0)
 end
 
 function TestPrompt.test_outside_interrupted_line()
   local output, result = converse("io.popen('kill -INT $PPID'):close() require('eddy').sleep(3600)\nprint 'still here'\n")
   lu.assertStrContains(output, "still here\n")
-  lu.assertStrContains(result.stderr, "eddy: interrupted\n")
+  lu.assertStrContains(result.stderr, "interrupted\n")
   lu.assertEquals(result.code, 0)
 end
 
