@@ -111,6 +111,22 @@ typedef struct eddy_config {
   ** a descriptor; it must only tell the loop's thread.
   */
   void (*on_wakeup)(eddy *e, void *ud);
+  /*
+  ** EDDY_CLOCK_MANUAL: the script clock is manual from the beginning and starts at 0, so that no
+  ** time of the real world gets in; or EDDY_CLOCK_REAL. eddy_clock_set changes it later.
+  */
+  int clock;
+  uint64_t seed; /* of the scripts' math.random; 0: random */
+  /*
+  ** One line, without a newline, for each thing that decides what happens next: "NS WHAT ...". NS is
+  ** the script clock since the beginning. WHAT is what the host asked for (spawn, frame, advance, emit,
+  ** answer, call, cancel, kill, pause ...), "run NUMBER REASON" for a task that is resumed, "end
+  ** NUMBER HOW" for one that the host spawned. With a manual clock from the beginning, a seed, steps
+  ** without a budget and the same inputs, the lines are the same each time; scripts must not ask the
+  ** real world (os.time, I/O), nor for the order of pairs over keys that are not numbers.
+  ** Only for looking: nothing of eddy may be called.
+  */
+  void (*journal)(eddy *e, const char *line, size_t len, void *ud);
 } eddy_config;
 
 /* Fill in the defaults for a struct of the caller's size, sizeof(eddy_config). */

@@ -34,6 +34,7 @@ static int read_config (eddy_config *to, const eddy_config *from) {
   memcpy(to, from, from->size);
   if (to->flags & ~(uint32_t)EDDY_DRIVEN) return EDDY_EINVAL;
   if ((to->flags & EDDY_DRIVEN) && to->loop == NULL) return EDDY_EINVAL;
+  if (to->clock != EDDY_CLOCK_REAL && to->clock != EDDY_CLOCK_MANUAL) return EDDY_EINVAL;
   return EDDY_OK;
 }
 
@@ -68,6 +69,16 @@ static lua_State *new_state (eddy *e) {
 
 /* ---- attaching ---- */
 
+/* Where there is a library with random numbers. */
+static void seed_random (lua_State *L, uint64_t seed) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, LUA_MATHLIBNAME) == LUA_TTABLE
+    && lua_getfield(L, -1, "randomseed") == LUA_TFUNCTION) {
+    lua_pushinteger(L, (lua_Integer)seed);
+    lua_call(L, 1, 0);
+  }
+}
+
 static int l_attach (lua_State *L) {
   eddy *e = lua_touserdata(L, 1);
   ed_box *box;
@@ -79,6 +90,7 @@ static int l_attach (lua_State *L) {
   box = lua_touserdata(L, -1);
   if (box == NULL || box->loop == NULL) return ed_loop_gone(L);
   e->loop = box->loop;
+  if (e->config.seed != 0) seed_random(L, e->config.seed);
   if (!ed_config_is_off(L, e->loop, "coroutine")) ed_coroutine_install(L, e->loop, true);
   return 0;
 }
@@ -96,7 +108,11 @@ static int open_loop (eddy *e, ed_loop *loop) {
   loop->L = e->L;
   loop->is_running = true;
   loop->root = NULL;
-  loop->now = ed_loop_now(loop);
+  if (e->config.clock == EDDY_CLOCK_MANUAL) {
+    loop->is_manual = loop->is_by_hand = true;
+    loop->clock = 0;
+  }
+  loop->now = e->began = ed_loop_now(loop);
   return EDDY_OK;
 }
 

@@ -106,7 +106,7 @@ static void describe_wait (const ed_op *op, char *text, size_t room) {
   text[room - 1] = '\0';
 }
 
-static const ed_optype wait_type = {
+const ed_optype ed_host_wait_type = {
   .name = "host",
   .finish = finish_wait,
   .cancel = cancel_wait,
@@ -118,7 +118,8 @@ static const ed_optype wait_type = {
 
 static void run_answer (eddy *e, ed_post *post) {
   eddy_op *op = (eddy_op *)post;
-  (void)e;
+  ed_journal(
+    e, "answer %s %d", op->type->name != NULL ? op->type->name : "-", op->status);
   op->is_known = true;
   if (op->wait != NULL) ed_op_complete(&op->wait->op, 0);
   else destroy(op);
@@ -192,7 +193,7 @@ int eddy_op_new (lua_State *L, const eddy_op_class *type, size_t size, eddy_op *
   static const eddy_op_class plain = {NULL, NULL, NULL, NULL};
   eddy *e = ed_host_of(L);
   ed_task *task = checkpoint(L, e);
-  waiting *w = ed_op_new_for(L, task, &wait_type, sizeof *w);
+  waiting *w = ed_op_new_for(L, task, &ed_host_wait_type, sizeof *w);
   if ((*op = new_op(e, type != NULL ? type : &plain, size)) == NULL) {
     ed_op_abandon(task);
     return luaL_error(L, "not enough memory");
@@ -218,6 +219,9 @@ static void on_worked (uv_work_t *work, int status) {
   if (status < 0) op->status = status;
   op->loop->njobs--;
   op->loop->progress++;
+  if (op->loop->host != NULL)
+    ed_journal(op->host, "answer %s %d", op->type->name != NULL ? op->type->name : "-",
+      op->status);
   if (op->wait != NULL) ed_op_complete(&op->wait->op, 0);
   else destroy(op);
 }

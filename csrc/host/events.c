@@ -81,6 +81,7 @@ int eddy_emit (eddy *e, const char *name, int (*push)(lua_State *L, void *ud), v
   event v = {name, push, ud, e};
   if (e == NULL || name == NULL) return EDDY_EINVAL;
   if (e->loop == NULL || e->is_down) return EDDY_ECLOSED;
+  ed_journal(e, "emit %s", name);
   return ed_host_protect(e, e->L, l_emit, &v, 0);
 }
 

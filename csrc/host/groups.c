@@ -3,6 +3,7 @@
 ** Groups of the host: names for tasks that end together. A group owns nothing; its members are
 ** found by their records, and live in the runtime's own scope, so that one's failure is its own.
 */
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "host/host.h"
@@ -107,6 +108,7 @@ int eddy_group_close (eddy *e, eddy_id id, uint64_t grace_ns) {
   if (ed_host_must_not_step(e)) return EDDY_EREENTRANT;
   if (!ed_group_is_open(e, id)) return EDDY_ESTALE;
   if (!lua_checkstack(e->L, LUA_MINSTACK)) return EDDY_ENOMEM;
+  ed_journal(e, "close group %" PRIu64, id & ~group_bit);
   mark(e, id);
   while ((r = next_member(e, &at)) != NULL) ed_task_cancel(r->task, ED_BY_END);
   while (!e->is_paused && has_members(e) && uv_hrtime() < end) ed_host_wait(e, end);

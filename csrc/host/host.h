@@ -32,6 +32,7 @@ typedef struct ed_record {
   eddy *host;
   ed_task *task;
   eddy_id id, group;
+  uint32_t number; /* of the task */
   eddy_done done;
   void *ud;
   char *reason;  /* lock: of the cancel that is asked for */
@@ -78,7 +79,8 @@ struct eddy {
   uint32_t nops;
   ed_link frame[EDDY_PHASES]; /* ed_waiter */
   double frame_seconds;
-  double scale; /* of the clock while it is not paused */
+  uint64_t began; /* by the script clock: when the journal's time is 0 */
+  double scale;   /* of the clock while it is not paused */
   bool is_paused;
   bool is_attached;
   bool owns_state;
@@ -123,7 +125,16 @@ ed_record *ed_record_next (eddy *e, uint32_t *at); /* from slot *at on, or NULL 
 bool ed_group_is_open (const eddy *e, eddy_id id);
 void ed_group_free_all (eddy *e);
 
+/* host/journal.c */
+void ed_journal (eddy *e, const char *format, ...)
+#if defined(__GNUC__)
+  __attribute__((format(printf, 2, 3)))
+#endif
+  ;
+void ed_host_run_ready (eddy *e, uint64_t end, int batch); /* ed_loop_run_until, noted */
+
 /* host/await.c */
+extern const ed_optype ed_host_wait_type;
 void ed_host_cancel_ops (eddy *e);
 void ed_host_drop_ops (eddy *e);
 

@@ -5,6 +5,7 @@
 ** The clock never jumps when its mode changes: it goes on from where it was. A real clock that was
 ** never touched is the system's own and costs no arithmetic.
 */
+#include <inttypes.h>
 #include <string.h>
 
 #include "core/run.h"
@@ -32,6 +33,7 @@ int eddy_clock_set (eddy *e, int mode, double scale) {
   if (!has_runtime(e)) return e == NULL ? EDDY_EINVAL : EDDY_ECLOSED;
   if (mode < EDDY_CLOCK_REAL || mode > EDDY_CLOCK_MANUAL) return EDDY_EINVAL;
   if (mode == EDDY_CLOCK_SCALED && !(scale >= 0 && scale <= 1e6)) return EDDY_EINVAL;
+  ed_journal(e, "clock %d %g", mode, scale);
   e->scale = mode == EDDY_CLOCK_SCALED ? scale : 1;
   set_pace(e);
   e->loop->is_manual = e->loop->is_by_hand = mode == EDDY_CLOCK_MANUAL;
@@ -41,6 +43,7 @@ int eddy_clock_set (eddy *e, int mode, double scale) {
 int eddy_clock_advance (eddy *e, uint64_t ns) {
   if (!has_runtime(e)) return e == NULL ? EDDY_EINVAL : EDDY_ECLOSED;
   if (!e->loop->is_manual || ns > UINT64_MAX / 2 - e->loop->clock) return EDDY_EINVAL;
+  ed_journal(e, "advance %" PRIu64, ns);
   if (!e->is_paused) e->loop->clock += ns;
   return EDDY_OK;
 }
@@ -48,6 +51,7 @@ int eddy_clock_advance (eddy *e, uint64_t ns) {
 int eddy_pause (eddy *e, int on) {
   if (!has_runtime(e)) return e == NULL ? EDDY_EINVAL : EDDY_ECLOSED;
   if (e->is_paused == (on != 0)) return EDDY_OK;
+  ed_journal(e, on ? "pause" : "go on");
   e->is_paused = on != 0;
   if (!e->loop->is_manual) set_pace(e);
   return EDDY_OK;

@@ -95,6 +95,7 @@ typedef struct call {
 
 static void run_call (eddy *e, ed_post *post) {
   call *c = (call *)post;
+  ed_journal(e, "call");
   c->fn(e, c->ud);
   free(c);
 }

@@ -9,6 +9,7 @@
 */
 #include "host/host.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,8 +155,17 @@ static int l_tell_error (lua_State *L) {
   return 0;
 }
 
+static void note_end (eddy *e, const ed_record *r) {
+  int status = status_of(r);
+  ed_journal(e, "end %" PRIu32 " %s", r->number,
+    status == EDDY_OK            ? "done"
+      : status == EDDY_ECANCELED ? "cancelled"
+                                 : "failed");
+}
+
 static void tell (eddy *e, ed_record *r) {
   lua_State *L = e->loop->L;
+  note_end(e, r);
   if (r->done != NULL) {
     int status = ed_host_protect(e, L, l_tell_done, r, 0);
     if (status < 0 && r->done != NULL) ed_host_protect(e, L, l_tell_failure, r, 0);
@@ -195,6 +205,7 @@ static int l_spawn (lua_State *L) {
   task = ed_task_spawn(L, loop, &loop->top, lua_gettop(L) - 2, true);
   task->is_held = true;
   s->record->task = task;
+  s->record->number = task->id;
   ed_list_append(&task->watchers, &s->record->watch.link);
   if (s->name != NULL) ed_task_set_name(L, loop, 2, 1);
   return 0;
@@ -262,6 +273,8 @@ static int spawn (
   }
   if (id != NULL) *id = s.record->id;
   ed_host_keep_alive(e);
+  ed_journal(
+    e, "spawn %" PRIu32 " %s", s.record->task->id, s.name != NULL ? s.name : "-");
   if (options->flags & EDDY_SPAWN_NOW) start_now(e, s.record->task);
   return EDDY_OK;
 }
@@ -397,6 +410,7 @@ static void run_asked (eddy *e, ed_post *post) {
   reason = r->reason;
   uv_mutex_unlock(&e->lock);
   if (r->task == NULL || ed_task_has_ended(r->task) || e->loop == NULL) return;
+  ed_journal(e, "%s %" PRIu32, wants_kill ? "kill" : "cancel", r->task->id);
   if (reason != NULL) ed_host_protect(e, e->loop->L, l_cancel, r, 0);
   if (wants_kill) ed_task_kill(r->task);
   else ed_task_cancel(r->task, ED_BY_USER);
@@ -436,6 +450,7 @@ int eddy_task_kill (eddy *e, eddy_id id) {
   if (r == NULL) return status;
   if (ed_host_must_not_step(e)) return ask(e, id, NULL, true);
   if (!lua_checkstack(e->L, LUA_MINSTACK)) return EDDY_ENOMEM;
+  ed_journal(e, "kill %" PRIu32, r->task->id);
   e->is_stepping = true;
   ed_task_kill(r->task);
   ed_host_finish_step(e);

@@ -8,6 +8,8 @@
 */
 #include "host/host.h"
 
+#include <inttypes.h>
+
 #include "sync/waitq.h"
 
 enum { ROOM = 32 }; /* slots on the main thread's stack that one step may need */
@@ -64,7 +66,7 @@ static uint64_t end_after (uint64_t ns) {
 }
 
 static void run_tasks (eddy *e, uint64_t end) {
-  if (!e->is_paused) ed_loop_run_until(e->loop, end, 1);
+  if (!e->is_paused) ed_host_run_ready(e, end, 1);
 }
 
 void ed_host_turn (eddy *e) {
@@ -94,6 +96,7 @@ int eddy_frame (eddy *e, int phase, uint64_t dt_ns) {
   if (status < 0) return status;
   if (phase < 0 || phase >= EDDY_PHASES) return EDDY_EINVAL;
   if (e->is_paused) return answer(e);
+  ed_journal(e, "frame %d %" PRIu64, phase, dt_ns);
   e->is_stepping = true;
   if (e->loop->is_manual) e->loop->clock += dt_ns;
   e->frame_seconds = (double)dt_ns / 1e9;
@@ -102,7 +105,7 @@ int eddy_frame (eddy *e, int phase, uint64_t dt_ns) {
   while ((at = ed_list_shift(&woken)) != NULL)
     ed_op_complete(&ED_OF(at, ed_waiter, link)->op, 0);
   ed_loop_fire(e->loop);
-  ed_loop_run_until(e->loop, UINT64_MAX, 1024);
+  ed_host_run_ready(e, UINT64_MAX, 1024);
   ed_host_finish_step(e);
   return answer(e);
 }
@@ -195,6 +198,7 @@ int eddy_close (eddy *e, uint64_t grace_ns) {
   if (ed_host_must_not_step(e)) return EDDY_EREENTRANT;
   eddy_retain(e);
   eddy_pause(e, 0);
+  ed_journal(e, "close");
   e->is_closing = true;
   if (grace_ns > 0 && lua_checkstack(e->L, ROOM)) wind_down(e, grace_ns);
   killed = (int)e->loop->ntasks;

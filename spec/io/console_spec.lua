@@ -1,0 +1,100 @@
+-- SPDX-License-Identifier: MIT
+-- eddy.core.console: waiting for input, and interrupts of the prompt. What a user sees of it is in spec/cli.
+local lu = ...
+local eddy = require "eddy"
+local core = require "eddy.core"
+local waits = require "spec.support.waits"
+
+local console = core.console
+
+-- poll(2) leaves out negative descriptors: such input never comes, and an interrupt ends the wait.
+local NEVER = -1
+
+local function interrupt()
+  io.popen("kill -INT $PPID"):close()
+end
+
+local function open()
+  console.open()
+  return setmetatable({}, { __close = console.close })
+end
+
+local TestReadable = waits.class(lu, {
+  setup = open,
+  wait = function() return console.readable(NEVER) end,
+  finish = interrupt,
+  check = function(lu, _, is_there) lu.assertFalse(is_there) end, -- luacheck: ignore lu
+  is_alone = true,
+})
+
+local TestConsole = {}
+
+function TestConsole:test_only_while_open()
+  lu.assertErrorMsgContains("the console is not open", console.readable, 0)
+  lu.assertErrorMsgContains("the console is not open", console.line, nil)
+  local _ <close> = open()
+  lu.assertErrorMsgContains("cannot open the console", console.open)
+  console.close()
+  console.close()
+  console.open()
+end
+
+function TestConsole:test_one_reader()
+  local _ <close> = open()
+  local task = eddy.spawn(console.readable, NEVER)
+  eddy.sleep(0)
+  lu.assertErrorMsgContains("somebody else waits for input", console.readable, NEVER)
+  task:cancel()
+end
+
+function TestConsole:test_interrupt_before_the_wait_is_kept()
+  local _ <close> = open()
+  interrupt()
+  eddy.sleep(0)
+  lu.assertFalse(console.readable(NEVER))
+end
+
+function TestConsole:test_interrupt_cancels_the_line_and_its_children()
+  local _ <close> = open()
+  local child
+  local line = eddy.background(function()
+    child = eddy.spawn(eddy.sleep, 3600)
+    child:join()
+  end)
+  console.line(line)
+  eddy.sleep(0)
+  interrupt()
+  local ok, err = line:join()
+  lu.assertFalse(ok)
+  lu.assertTrue(eddy.is(err, "cancelled"))
+  lu.assertEquals(child:status(), "cancelled")
+  lu.assertTrue(console.line(nil))
+  lu.assertFalse(console.line(nil))
+end
+
+function TestConsole:test_interrupt_of_a_line_that_never_waits()
+  local _ <close> = open()
+  local line = eddy.background(function()
+    interrupt()
+    while true do end
+  end)
+  console.line(line)
+  lu.assertFalse(line:join())
+  lu.assertEquals(line:status(), "cancelled")
+end
+
+function TestConsole:test_interrupt_inside_a_coroutine_of_the_line()
+  local _ <close> = open()
+  local line = eddy.background(function()
+    local spin = coroutine.wrap(function()
+      interrupt()
+      while true do coroutine.yield() end
+    end)
+    while true do spin() end
+  end)
+  console.line(line)
+  lu.assertFalse(line:join())
+  lu.assertEquals(line:status(), "cancelled")
+end
+
+return { TestReadable = TestReadable, TestConsole = TestConsole }
