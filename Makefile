@@ -118,6 +118,10 @@ LD_asan      := $(SANITIZE)
 CC_tsan      := $(CC)
 CFLAGS_tsan  := $(COMMON) -O1 -g -DED_DEBUG=1 $(TSAN)
 LD_tsan      := $(TSAN)
+CXX_COMMON    := -std=c++17 -Wall -Wextra $(if $(WERROR),-Werror) -pthread -Icsrc $(CPPFLAGS) $(LUA_CFLAGS)
+CXXFLAGS_plain := $(CFLAGS)
+CXXFLAGS_asan  := -O1 -g $(SANITIZE)
+CXXFLAGS_tsan  := -O1 -g $(TSAN)
 CC_fuzz      := $(CLANG)
 CFLAGS_fuzz  := $(COMMON) -O1 -g -DED_DEBUG=1 -fsanitize=fuzzer-no-link $(SANITIZE)
 LD_fuzz      := -fsanitize=fuzzer $(SANITIZE)
@@ -134,7 +138,12 @@ ALL_LUA   := $(LUA_FILES) $(sort $(wildcard tools/*.lua spec/*.lua spec/*/*.lua 
 PAGES     := $(sort $(wildcard README.md docs/*.md docs/*/*.md docs/*/*/*.md))
 EXAMPLES  := $(sort $(wildcard examples/*.lua))
 C_TESTS   := $(sort $(basename $(wildcard spec/c/*_test.c spec/host/*_test.c)))
-HOSTS     := $(sort $(basename $(wildcard examples/embed/*.c)))
+# Hosts say in their first lines what they need ("** Needs: sdl2") and where they work ("** System:").
+ALL_HOSTS := $(sort $(wildcard examples/embed/*.c examples/embed/*.cc))
+host_needs = sed -n 's,^\*\* Needs: ,,p'
+HOSTS     := $(basename $(shell for f in $(ALL_HOSTS); do need=$$($(host_needs) $$f); on=$$(sed -n 's,^\*\* System: ,,p' $$f); \
+	[ "$${on:-$(UNAME)}" = $(UNAME) ] || continue; [ -z "$$need" ] || $(PKGC) --exists $$need || continue; \
+	case $$f in (*.cc) command -v $(firstword $(CXX)) >/dev/null || continue ;; esac; echo $$f; done))
 FUZZERS   := $(sort $(basename $(wildcard spec/fuzz/fuzz_*.c)))
 BENCH_C   := $(sort $(basename $(wildcard bench/*.c)))
 
@@ -199,7 +208,13 @@ $(1)/spec/host/%_test: spec/host/%_test.c $(1)/lib/libeddy.a
 $(1)/examples/embed/%: examples/embed/%.c $(1)/lib/libeddy.a
 	$$(call say,CC,$$@)
 	$(Q)mkdir -p $$(@D)
-	$(Q)$$(CC_$(2)) $$(CFLAGS_$(2)) -MMD -MP $$< $(1)/lib/libeddy.a -o $$@ $$(LD_$(2)) $(EXE_LD) $(LDFLAGS) $(LIBS) $(LUA_LIBS)
+	$(Q)need=$$$$($(host_needs) $$<) && $$(CC_$(2)) $$(CFLAGS_$(2)) $$$$([ -z "$$$$need" ] || $(PKGC) --cflags $$$$need | sed 's,-I,-isystem ,g') \
+		-MMD -MP $$< $(1)/lib/libeddy.a -o $$@ $$(LD_$(2)) $(EXE_LD) $(LDFLAGS) $$$$([ -z "$$$$need" ] || $(PKGC) --libs $$$$need) $(LIBS) $(LUA_LIBS)
+
+$(1)/examples/embed/%: examples/embed/%.cc $(1)/lib/libeddy.a
+	$$(call say,CXX,$$@)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$(CXX) $(CXX_COMMON) $$(CXXFLAGS_$(2)) -MMD -MP $$< $(1)/lib/libeddy.a -o $$@ $$(LD_$(2)) $(EXE_LD) $(LDFLAGS) $(LIBS) $(LUA_LIBS)
 
 $(1)/spec/fuzz/fuzz_%: spec/fuzz/fuzz_%.c spec/fuzz/replay.c $(1)/lib/libpure.a
 	$$(call say,CC,$$@)
@@ -248,7 +263,7 @@ spec_part    = 'spec=$(1) spec/run.lua $(SPEC)'
 sweep_part   = $(if $(SPEC),$(if $(findstring sweep,$(SPEC)),'sweep=$(1)/bin/sweep spec/sweep/run.lua'),'sweep=$(1)/bin/sweep spec/sweep/run.lua')
 PAGE_PARTS   = $(if $(PAGES),'pages=$(LUA) tools/doc_blocks.lua $(B)/pages $(PAGES)')
 HEADER_PART  = 'header=CC="$(CC)" CXX="$(CXX)" sh tools/try_header.sh $(B) "$(LUA_CFLAGS)" docs/guide/embedding.md'
-HOST_PART    = $(if $(HOSTS),'hosts=$(LUA) tools/hosts.lua $(B) $(HOSTS:%=%.c)')
+host_part    = 'hosts=$(LUA) tools/hosts.lua $(1) $(ALL_HOSTS)'
 EXAMPLE_PART = $(if $(EXAMPLES),'examples=$(LUA) tools/examples.lua $(EXAMPLES)')
 USER_PARTS   = 'install=sh tools/try_install.sh $(MAKE) $(LUA) $(abspath $(B))' 'rock=sh tools/try_rock.sh $(LUAROCKS) $(LUA) $(abspath $(B))'
 
@@ -258,11 +273,11 @@ demo: program ## run the demonstration: examples/crawl.lua, with ARGS="..." if y
 
 test: all $(B)/bin/sweep $(PICKED:%=$(B)/%) $(if $(SPEC),,$(HOSTS:%=$(B)/%)) ## run every test; SPEC=io/stream for some
 	$(Q)$(ENV) $(LUA) tools/suite.lua $(if $(SPEC),--some) $(call native_parts,$(B)) $(call spec_part,$(LUA)) $(call sweep_part,$(B)) \
-		$(if $(SPEC),,$(PAGE_PARTS) $(HEADER_PART) $(HOST_PART) $(EXAMPLE_PART) $(USER_PARTS))
+		$(if $(SPEC),,$(PAGE_PARTS) $(HEADER_PART) $(call host_part,$(B)) $(EXAMPLE_PART) $(USER_PARTS))
 
-sanitize: $(B)/asan/bin/lua $(B)/asan/bin/eddy $(B)/asan/bin/sweep $(PICKED:%=$(B)/asan/%) ## tests under ASan and UBSan, leaks included
+sanitize: $(B)/asan/bin/lua $(B)/asan/bin/eddy $(B)/asan/bin/sweep $(PICKED:%=$(B)/asan/%) $(if $(SPEC),,$(HOSTS:%=$(B)/asan/%)) ## tests under ASan and UBSan, leaks included
 	$(Q)$(ENV) $(SAN_ENV) $(LUA) tools/suite.lua $(if $(SPEC),--some) \
-		$(call native_parts,$(B)/asan) $(call spec_part,$(B)/asan/bin/lua) $(call sweep_part,$(B)/asan)
+		$(call native_parts,$(B)/asan) $(call spec_part,$(B)/asan/bin/lua) $(call sweep_part,$(B)/asan) $(if $(SPEC),,$(call host_part,$(B)/asan))
 
 # SEEDS random models of STEPS steps, REQUESTS random requests over one pool, and the sweeps at every point.
 STEPS ?= 200
@@ -310,9 +325,13 @@ $(B)/bench/%: bench/%.c $(B)/lib/libeddy.a
 interop: program ## our client and server with nginx, curl, wrk, h2load, Python and a browser (installs what it can)
 	$(Q)sh tools/interop.sh $(abspath $(B))/bin/eddy
 
-examples: program $(HOSTS:%=$(B)/%) ## run the examples, in Lua and in C, and compare their output
-	$(Q)$(ENV) $(LUA) tools/examples.lua $(EXAMPLES)
-	$(Q)$(LUA) tools/hosts.lua $(B) $(HOSTS:%=%.c)
+# What the hosts need beyond eddy is asked for here only, and they are left out where it is not to be had.
+.PHONY: run-examples
+examples: ## run the examples, in Lua and in C, and compare their output (installs SDL2 and GLib)
+	$(Q)$(PROBE) try examples
+	$(Q)$(MAKE) --no-print-directory run-examples
+run-examples: program $(HOSTS:%=$(B)/%)
+	$(Q)$(ENV) $(LUA) tools/suite.lua $(EXAMPLE_PART) $(call host_part,$(B))
 
 # ---- Looking ---------------------------------------------------------------------------------
 

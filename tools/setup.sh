@@ -3,9 +3,10 @@
 #
 #   setup.sh missing SET...   print what is missing, nothing when all is there
 #   setup.sh install SET...   install the packages of these sets
+#   setup.sh try SET...       the same for what is missing, but go on when it cannot be had
 #
 # Sets: build (compiler, Lua, libuv, OpenSSL, zlib), rock (the same, headers only), test, check,
-# fuzz, bench. With EDDY_NO_DEPS=1 the install line is only printed, and the exit status is 1.
+# fuzz, bench, examples (what hosts in examples/embed need). With EDDY_NO_DEPS=1 the install line is only printed, and the exit status is 1.
 set -eu
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -55,6 +56,12 @@ missing_bench() {
   need_program wrk "wrk"
 }
 
+missing_examples() {
+  need_library sdl2
+  need_library glib-2.0
+  need_program "${CXX:-c++}" "a C++ compiler"
+}
+
 # ---- Package names ------------------------------------------------------------------------------
 
 packages_apt() {
@@ -64,6 +71,7 @@ packages_apt() {
     check) say lua-check clang-format luarocks ;;
     fuzz) say clang ;;
     bench) say lua-luv lua-cqueues wrk ;;
+    examples) say libsdl2-dev libglib2.0-dev g++ ;;
   esac
 }
 
@@ -74,6 +82,7 @@ packages_dnf() {
     check) say clang-tools-extra luarocks ;;
     fuzz) say clang compiler-rt ;;
     bench) say wrk ;;
+    examples) say SDL2-devel glib2-devel gcc-c++ ;;
   esac
 }
 
@@ -84,6 +93,7 @@ packages_apk() {
     check) say clang-extra-tools luarocks5.4 ;;
     fuzz) say clang compiler-rt ;;
     bench) say wrk ;;
+    examples) say sdl2-dev glib-dev g++ ;;
   esac
 }
 
@@ -94,6 +104,7 @@ packages_pacman() {
     check) say clang luacheck lua54-luarocks ;;
     fuzz) say clang compiler-rt ;;
     bench) say wrk ;;
+    examples) say sdl2 glib2 ;;
   esac
 }
 
@@ -104,6 +115,7 @@ packages_brew() {
     check) say clang-format luacheck luarocks ;;
     fuzz) say llvm ;;
     bench) say wrk ;;
+    examples) say sdl2 glib ;;
   esac
 }
 
@@ -159,6 +171,9 @@ action=${1:?usage: setup.sh missing|install SET...}
 shift
 case $action in
   missing) for set in "$@"; do "missing_$set"; done | sort -u ;;
+  try)
+    missing=$(for set in "$@"; do "missing_$set"; done | sort -u | tr '\n' ' ')
+    [ -z "$missing" ] || (install_sets "$@") || say "eddy: cannot install $missing: what needs it is skipped" ;;
   install) install_sets "$@" && install_luaunit "$@" ;;
   *) say "setup.sh: unknown action $action" >&2; exit 2 ;;
 esac

@@ -10,7 +10,7 @@
 #include <lauxlib.h>
 #include <uv.h>
 
-#include "eddy.h"
+#include "end.h"
 
 /* ---- the application's loader: one thread, which calls back ---- */
 
@@ -82,7 +82,5 @@ int main (void) {
   lua_register(eddy_lua(e), "load_asset", l_load);
   eddy_spawn_buffer(e, script, strlen(script), "=script", NULL, NULL);
   eddy_run(e);
-  eddy_close(e, 1000000000); /* who started a thread waits for its answer */
-  eddy_release(e);
-  return 0;
+  return end_runtime(e, 1000000000); /* who started a thread waits for its answer */
 }

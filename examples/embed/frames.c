@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "eddy.h"
+#include "end.h"
 
 enum { UPDATE = 0, LATE = 1, FPS = 60 };
 
@@ -46,7 +46,5 @@ int main (void) {
     eddy_step(e, 2000000); /* at most two milliseconds for I/O and what else is ready */
   }
   printf("level closed, %d killed\n", eddy_group_close(e, level, 0));
-  eddy_close(e, 0);
-  eddy_release(e);
-  return 0;
+  return end_runtime(e, 0);
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "eddy.h"
+#include "end.h"
 
 static const char script[] = "local eddy = require 'eddy'\n"
                              "for line in eddy.on('line') do\n"
@@ -42,7 +42,7 @@ int main (void) {
     if (fds[0].revents & POLLIN) read_line(e, pipes[0]);
     if (status == EDDY_IDLE) puts("the script is done");
   }
-  eddy_close(e, 0);
-  eddy_release(e);
-  return 0;
+  close(pipes[0]);
+  close(pipes[1]);
+  return end_runtime(e, 0);
 }

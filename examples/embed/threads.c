@@ -7,13 +7,14 @@
 
 #include <uv.h>
 
-#include "eddy.h"
+#include "end.h"
 
 enum { THREADS = 4 };
 
 typedef struct worker {
   uv_thread_t thread;
   int number;
+  int status;
   lua_Integer sum;
 } worker;
 
@@ -40,17 +41,18 @@ static void work (void *arg) {
   if (eddy_spawn_buffer(e, script, strlen(script), "=script", NULL, &id) == EDDY_OK)
     eddy_task_on_done(e, id, on_done, w);
   eddy_run(e);
-  eddy_close(e, 0);
-  eddy_release(e);
+  w->status = end_runtime(e, 0);
 }
 
 int main (void) {
   worker workers[THREADS] = {{.number = 1}, {.number = 2}, {.number = 3}, {.number = 4}};
+  int status = 0;
   for (int i = 0; i < THREADS; i++)
     if (uv_thread_create(&workers[i].thread, work, &workers[i]) != 0) return 1;
   for (int i = 0; i < THREADS; i++) {
     uv_thread_join(&workers[i].thread);
     printf("thread %d: %d\n", workers[i].number, (int)workers[i].sum);
+    status |= workers[i].status;
   }
-  return 0;
+  return status;
 }

@@ -8,10 +8,12 @@
 
 #include <uv.h>
 
-#include "eddy.h"
+#include "end.h"
 
 static const char script[] = "local eddy = require 'eddy'\n"
-                             "for i = 1, 3 do print('script', i) eddy.sleep(0.02) end\n";
+                             "for i, seconds in ipairs {0.001, 0.2, 0} do\n"
+                             "  print('script', i) eddy.sleep(seconds)\n"
+                             "end\n";
 
 static void on_tick (uv_timer_t *timer) {
   puts("application");
@@ -25,15 +27,14 @@ int main (void) {
   eddy *e;
   uv_loop_init(&loop);
   uv_timer_init(&loop, &tick);
-  uv_timer_start(&tick, on_tick, 30, 0);
   eddy_config_init(&config, sizeof config);
   config.loop = &loop;
   config.flags = EDDY_DRIVEN;
   if (eddy_new(&e, NULL, &config) < 0) return 1;
   eddy_spawn_buffer(e, script, strlen(script), "=script", NULL, NULL);
   setvbuf(stdout, NULL, _IOLBF, 0);
+  uv_timer_start(&tick, on_tick, 100, 0);
   uv_run(&loop, UV_RUN_DEFAULT); /* until the timer and the script are done */
-  eddy_close(e, 0);
-  eddy_release(e);
-  return uv_loop_close(&loop) == 0 ? 0 : 1;
+  if (end_runtime(e, 0) != 0) return 1;
+  return uv_loop_close(&loop) == 0 ? 0 : 1; /* our handles and eddy's have gone */
 }
