@@ -11,7 +11,7 @@
 
 #include "host.h"
 
-enum { THREADS = 8, TASKS = 64, ROOM = 4096, SEALS = 1 << 16 };
+enum { THREADS = 8, TASKS = 64, ROOM = 4096, ROUND = 1000, SEALS = 1 << 16 };
 
 /* What became of one operation. The loop's thread writes the first three, 'answers' is the lock's. */
 typedef struct fate {
@@ -183,12 +183,29 @@ static long race (long wanted, long *answered) {
   return a.made;
 }
 
+/*
+** A thread for each round: where liblua is built with checked longjmp, which the thread sanitizer
+** does not see, its idea of a thread's stack grows with every error and yield that passes our frames.
+*/
+typedef struct round_of_races {
+  long made, answered;
+} round_of_races;
+
+static void run_round (void *ud) {
+  round_of_races *r = ud;
+  r->made += race(ROUND, &r->answered);
+}
+
 int main (void) {
   const char *text = getenv("EDDY_COMPLETIONS");
-  long wanted = text != NULL ? atol(text) : 100000, each = wanted / 5 + 1;
-  long made = 0, answered = 0;
-  while (made < wanted) made += race(each, &answered);
-  CHECK(answered > 0);
-  printf("%ld operations, %ld answered in time\n", made, answered);
+  long wanted = text != NULL ? atol(text) : 100000;
+  round_of_races sum = {0, 0};
+  while (sum.made < wanted) {
+    uv_thread_t thread;
+    if (uv_thread_create(&thread, run_round, &sum) != 0) abort();
+    uv_thread_join(&thread);
+  }
+  CHECK(sum.answered > 0);
+  printf("%ld operations, %ld answered in time\n", sum.made, sum.answered);
   return test_report();
 }
