@@ -2,7 +2,7 @@
 /*
 ** Eight threads complete operations while the loop's thread cancels, kills and closes: each
 ** operation has exactly one outcome, which the script, the class and the completing threads
-** agree on. EDDY_COMPLETIONS says how many are raced (`make tsan`: a million); a tenth otherwise.
+** agree on. EDDY_COMPLETIONS says how many are raced (`make stress`: a million); a tenth otherwise.
 **
 ** Each operation is completed twice, by two threads: of those answers exactly one is not
 ** EDDY_ESTALE, unless the runtime closed before: then both are EDDY_ECLOSED.
