@@ -3,6 +3,9 @@
 -- which number of the program's answer, its unit, and the goal for eddy. A goal is a `ratio` to the
 -- floor of the same run, or a figure of its own (`most`) where no ratio was set.
 
+-- Requests a second, and CPU of the server for each.
+local server_rows = { { unit = "req/s", goal = { ratio = 1.0, at_least = true } }, { unit = "µs" } }
+
 local function ns(goal) return { { unit = "ns", goal = goal } } end
 
 return {
@@ -31,8 +34,33 @@ return {
     { unit = "MB/s", field = 3, goal = { ratio = 0.85, at_least = true } },
   } },
   { name = "http_client", program = "http_client", kind = "http", args = { 100, 30000 }, rows = {
-    { unit = "µs", goal = { ratio = 1.5 } },
+    { unit = "µs", goal = { ratio = 1.35 } },
     { unit = "req/s" },
+  } },
+  { name = "https_client", program = "https_client", kind = "http", args = { 100, 20000, 13, "build/bench/tls.pem" },
+    origin = { "build/bench/nginx", "tls" }, needs = "nginx", scheme = "https", rows = {
+      { unit = "µs", goal = { ratio = 1.0 } },
+      { unit = "req/s" },
+    } },
+  { name = "http_1m", program = "http_body", kind = "http", args = { 10, 2000, 1048576 },
+    origin = { "build/bench/httpd", 1048576 }, rows = {
+      { unit = "µs", goal = { ratio = 1.05 } },
+      { unit = "req/s" },
+    } },
+  { name = "http_server50", program = "http_server", kind = "server", args = { 50 }, rows = server_rows },
+  { name = "http_server500", program = "http_server", kind = "server", args = { 500 }, rows = server_rows },
+  { name = "idle", program = "idle", args = { 5000 }, eddy_alone = true, rows = {
+    { unit = "bytes", of = "server", goal = { most = 16384 } },
+    { unit = "bytes", of = "client", goal = { most = 16384 } },
+  } },
+  { name = "idle_tls", program = "idle", args = { 5000, "build/bench/tls.pem" }, eddy_alone = true, rows = {
+    { unit = "bytes", of = "server", goal = { most = 61440 } },
+    { unit = "bytes", of = "client", goal = { most = 61440 } },
+  } },
+  { name = "slow", program = "slow", args = { 5000 }, eddy_alone = true, rows = {
+    { unit = "times", of = "p99", goal = { most = 2 } },
+    { unit = "ms", of = "alone" },
+    { unit = "ms", of = "among slow" },
   } },
   { name = "embed", program = "embed", kind = "host", args = {}, rows = {
     { unit = "µs a step with nothing to do", goal = { most = 1.5 } },

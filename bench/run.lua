@@ -92,6 +92,8 @@ local function build(names)
   end
 end
 
+local FLOORS_OF = { host = {}, http = { "httpd", "nginx" }, server = { "nginx", "http_load" } }
+
 local function floors_of(questions)
   local names, seen = {}, {}
   local function add(name)
@@ -100,10 +102,46 @@ local function floors_of(questions)
   end
   add "cpu"
   for _, q in ipairs(questions) do
-    if q.kind == "http" then add "httpd" elseif q.kind ~= "host" then add(q.program) end
+    for _, name in ipairs(FLOORS_OF[q.kind] or not q.eddy_alone and { q.program } or {}) do add(name) end
     if q.kind == "echo" then add "echo_client" end
   end
   return names
+end
+
+-- ---- What others bring -------------------------------------------------------------------------
+
+--- Is a program of others here, or can the package manager bring it?
+local function need(name)
+  if has_program(name) then return true end
+  if not os.getenv "EDDY_NO_INSTALL" then
+    shell('[ "$(id -u)" = 0 ] && timeout 240 apt-get install -y --no-install-recommends ' .. quote(name) .. " >/dev/null 2>&1")
+  end
+  local is_here = has_program(name)
+  if not is_here then io.stderr:write(name, " is not here and could not be installed: its answers are left out\n") end
+  return is_here
+end
+
+--- A certificate for the loopback address, and its key, in build/bench.
+local function make_certificate()
+  if exists "build/bench/tls.pem" then return true end
+  local _, ok = shell("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj /CN=bench "
+    .. "-addext subjectAltName=IP:127.0.0.1 -keyout build/bench/tls.key -out build/bench/tls.pem 2>/dev/null")
+  if not ok then os.remove(ROOT .. "/build/bench/tls.pem") end
+  return ok
+end
+
+--- The questions that can be asked here.
+local function askable(questions)
+  local list, has_certificate = {}, nil
+  for _, q in ipairs(questions) do
+    local wants_certificate = q.scheme == "https" or q.args[2] == "build/bench/tls.pem"
+    if wants_certificate and has_certificate == nil then
+      has_certificate = make_certificate()
+      if not has_certificate then io.stderr:write "no certificate, since openssl is missing: TLS is left out\n" end
+    end
+    if (not q.needs or need(q.needs)) and (has_certificate or not wants_certificate) then list[#list + 1] = q end
+  end
+  return list
 end
 
 -- ---- Contestants -------------------------------------------------------------------------------
@@ -112,21 +150,29 @@ local CONTESTANTS = { "floor", "eddy", "lua", "luv", "cqueues" }
 local FOLDER = { eddy = "bench/eddy/", lua = "bench/bare/", luv = "bench/luv/", cqueues = "bench/cqueues/" }
 local HAVE = {} -- contestant -> whether it is installed
 
-local function look_around()
+local function look_around(questions)
+  local kinds = {}
+  for _, q in ipairs(questions) do kinds[q.kind or ""] = true end
   HAVE = {
     floor = true, lua = true,
-    wrk = has_program "wrk", lua_http = has_module "http.client",
+    wrk = (kinds.http or kinds.server) and need "wrk", nginx = kinds.server and need "nginx", lua_http = has_module "http.client",
     eddy = has_module "eddy", luv = has_module "luv", cqueues = has_module "cqueues",
   }
+end
+
+--- What eddy is measured against: a program in C, wrk as a client, nginx as a server; or nothing.
+local function floor_of(q)
+  if q.eddy_alone then return nil end
+  if q.kind == "server" then return HAVE.nginx and { "build/bench/nginx" } or nil end
+  if q.kind ~= "http" then return { "build/bench/" .. q.program } end
+  local url = (q.scheme or "http") .. "://127.0.0.1:{port}/"
+  return HAVE.wrk and { "wrk", "-t1", "-c" .. q.args[1], "-d" .. (q.seconds or 1) .. "s", url } or nil
 end
 
 --- The words that start a contestant's program for a question, or nil if there is none.
 local function program_of(contestant, q)
   if q.kind == "host" then return contestant == "eddy" and { "build/bench/" .. q.program } or nil end
-  if contestant == "floor" then
-    if q.kind ~= "http" then return { "build/bench/" .. q.program } end
-    return HAVE.wrk and { "wrk", "-t1", "-c" .. q.args[1], "-d1s", "http://127.0.0.1:{port}/" } or nil
-  end
+  if contestant == "floor" then return floor_of(q) end
   local file = FOLDER[contestant] .. q.program .. ".lua"
   local installed = HAVE[contestant] and (contestant ~= "cqueues" or q.kind ~= "http" or HAVE.lua_http)
   return installed and exists(file) and joined(lua_words(), { file }) or nil
@@ -136,9 +182,10 @@ local function command_of(contestant, q)
   local program = program_of(contestant, q)
   if not program then return nil end
   if q.kind == "echo" then return joined({ "build/bench/echo_client" }, q.args, program) end
+  if q.kind == "server" then return HAVE.wrk and joined({ "build/bench/http_load" }, q.args, program) or nil end
   if q.kind ~= "http" then return joined({ "build/bench/cpu" }, program, q.args) end
   local args = contestant == "floor" and {} or joined({ "{port}" }, q.args)
-  return joined({ "build/bench/cpu", "build/bench/httpd", "--" }, program, args)
+  return joined({ "build/bench/cpu" }, q.origin or { "build/bench/httpd" }, { "--" }, program, args)
 end
 
 --- The numbers of an answer: those of its first line, or what wrk says in words.
@@ -239,7 +286,7 @@ end
 local function table_row(q, row, field, of)
   local value, ratio = median_of(of.eddy, field), median_ratio(of.eddy, of.floor, field)
   return {
-    q.name, row.unit, figure(median_of(of.floor, field)), figure(value), ratio_text(ratio),
+    row.of and q.name .. ", " .. row.of or q.name, row.unit, figure(median_of(of.floor, field)), figure(value), ratio_text(ratio),
     goal_text(row.goal), is_met(row.goal, value, ratio), figure(median_of(of.lua, field)),
     figure(median_of(of.luv, field)), figure(median_of(of.cqueues, field)),
   }
@@ -288,7 +335,8 @@ end
 
 local questions = pick(dofile(ROOT .. "/bench/questions.lua"), { table.unpack(arg) })
 build(floors_of(questions))
-look_around()
+questions = askable(questions)
+look_around(questions)
 local answers = run_rounds(questions)
 print(("%s, %s; medians of %d rounds"):format(_VERSION, shell("uname -sm"):gsub("\n", ""), ROUNDS))
 print_aligned(table_rows(questions, answers))

@@ -7,12 +7,14 @@
 #ifndef CHILD_H
 #define CHILD_H
 
+#include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #ifdef __linux__
 #include <sys/prctl.h>
@@ -36,6 +38,21 @@ static inline void child_end (pid_t pid) {
   waitpid(pid, NULL, 0);
 }
 
+/* Until somebody listens there, for up to five seconds: some print their port too early. */
+static inline void child_await_port (int port) {
+  struct sockaddr_in address = {
+    .sin_family = AF_INET, .sin_port = htons((unsigned short)port)};
+  int status = -1;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  for (int i = 0; i < 100 && status != 0; i++) {
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    status = connect(fd, (struct sockaddr *)&address, sizeof address);
+    close(fd);
+    if (status != 0) usleep(50000);
+  }
+  if (status != 0) fprintf(stderr, "nobody listens at port %d\n", port);
+}
+
 /* Starts a server; `*port` is what its first line says. Exits where there is none. */
 static inline pid_t child_serve (char **argv, int *port) {
   int ends[2];
@@ -55,6 +72,7 @@ static inline pid_t child_serve (char **argv, int *port) {
     child_end(pid);
     exit(1);
   }
+  child_await_port(*port);
   return pid; /* the pipe stays open: the server must not die of a late print */
 }
 

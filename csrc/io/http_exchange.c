@@ -18,12 +18,15 @@
 
 static const char message_name[] = "eddy.http.message";
 
+enum { MUST_CLOSE = 8 }; /* beside ED_HTTP1_HAS_... */
+
 typedef struct exchange {
   ed_op op; /* first */
   ed_stream *stream;
   ed_http_message *message;
   int sent;      /* UV_E code of the request's write, or 0 */
   size_t wanted; /* reading in pieces: at most so many bytes */
+  bool is_kept;  /* the connection was, and will be: its stream is set aside behind it */
 } exchange;
 
 /* ---- Engine half ---- */
@@ -69,12 +72,14 @@ static const ed_optype upload_type = {
 static int send_request (lua_State *L, ed_task *task, ed_stream *stream) {
   size_t n = 0;
   uv_buf_t piece[2];
-  ed_op *op = ed_op_new_for(L, task, &upload_type, sizeof *op);
+  ed_op *op;
   int status;
   piece[0].base = (char *)lua_tolstring(L, 3, &n);
   piece[0].len = n;
   piece[1].base = (char *)lua_tolstring(L, 4, &n);
   piece[1].len = piece[1].base != NULL ? n : 0;
+  if (ed_stream_write_now(stream, piece, piece[1].len > 0 ? 2 : 1)) return 0;
+  op = ed_op_new_for(L, task, &upload_type, sizeof *op);
   status = ed_stream_start_write(stream, op, piece, piece[1].len > 0 ? 2 : 1);
   if (status < 0) ed_op_abandon(task);
   else {
@@ -109,6 +114,25 @@ static void push_trailers (lua_State *L, const char *bytes, size_t len) {
   lua_concat(L, 3);
 }
 
+static bool is_reusable (const ed_http_message *m, const ed_stream *stream) {
+  return m->phase == ED_HTTP_DONE && m->keep_alive && stream->in.size == 0
+    && stream->ended == 0 && stream->writer == NULL && !ed_stream_is_closed(stream);
+}
+
+/*
+** What becomes of the connection: may it carry another exchange? For http.fetch a number of what
+** is to be looked at besides; 0 says that there is nothing, and that it was set aside.
+*/
+static void push_prospect (lua_State *L, const exchange *x) {
+  const ed_http_message *m = x->message;
+  if (!x->is_kept) lua_pushboolean(L, m->phase == ED_HTTP_DONE && m->keep_alive);
+  else if (!is_reusable(m, x->stream)) lua_pushinteger(L, m->mentions | MUST_CLOSE);
+  else {
+    x->stream->handle.is_spare = true;
+    lua_pushinteger(L, m->mentions);
+  }
+}
+
 static int finish_exchange (lua_State *L, ed_op *op) {
   exchange *x = (exchange *)op;
   ed_http_message *m = x->message;
@@ -124,9 +148,9 @@ static int finish_exchange (lua_State *L, ed_op *op) {
   if (has_trailers) push_trailers(L, bytes + m->head_len + m->body_len, m->trailers_len);
   ed_http_take_whole(m, stream);
   if (stream->writer != NULL || x->sent < 0) m->keep_alive = false;
-  lua_pushboolean(L, m->phase == ED_HTTP_DONE && m->keep_alive);
+  push_prospect(L, x);
   push_seconds(L, m->first);
-  push_seconds(L, ed_loop_now(op->loop));
+  push_seconds(L, m->heard);
   if (has_trailers) lua_rotate(L, -4, -1); /* behind the other three */
   return 6 + has_trailers;
 }
@@ -152,25 +176,17 @@ static ed_http1_asked asked_by (const char *method) {
   return i == 4 && method[4] == ' ' ? ED_HTTP1_ASKED_HEAD : ED_HTTP1_ASKED;
 }
 
-/*
-** http.exchange(stream, message, head [, body [, max_body [, head_only [, is_sent]]]])
-**   --> status, head, body, keep_alive, first_byte, now, trailers | nil, err, nothing_came
-** 'is_sent': somebody else writes the request. 'trailers' is nil, or text for http.fields. Send a request and get its answer. 'body' of the answer is nil with 'head_only': read on with
-** http.read_body. 'keep_alive': the connection may carry another exchange. Times are those of
-** eddy.now.
-** Awaits. Cancelling closes the stream.
-*/
-static int l_exchange (lua_State *L) {
-  ed_stream *stream = ed_stream_check(L, 1);
-  ed_http_message *m = ed_http_check(L, 2);
+/* The arguments are at 3 to 7. */
+static int run_exchange (
+  lua_State *L, ed_stream *stream, ed_http_message *m, bool is_kept) {
   const char *head = luaL_checkstring(L, 3);
   uint64_t max_body = opt_size(L, 5);
   ed_task *task;
   exchange *x;
   int sent;
   luaL_optstring(L, 4, NULL);
-  lua_settop(L, 7);
   task = ed_checkpoint(L);
+  if (is_kept) stream->handle.is_spare = false;
   m->asked = (uint8_t)asked_by(head);
   ed_http_start(m, task->loop, false, max_body);
   m->head_only = lua_toboolean(L, 6);
@@ -181,8 +197,54 @@ static int l_exchange (lua_State *L) {
   x->stream = stream;
   x->message = m;
   x->sent = sent;
+  x->is_kept = is_kept;
   return ed_await(
     L, &x->op, ed_stream_start_read(stream, &x->op, want_response, SIZE_MAX));
+}
+
+/*
+** http.exchange(stream, message, head [, body [, max_body [, head_only [, is_sent]]]])
+**   --> status, head, body, keep_alive, first_byte, now, trailers | nil, err, nothing_came
+** 'is_sent': somebody else writes the request. 'trailers' is nil, or text for http.fields.
+** Send a request and get its answer. 'body' of the answer is nil with 'head_only': read on with
+** http.read_body. 'keep_alive': the connection may carry another exchange. Times are those of
+** eddy.now.
+** Awaits. Cancelling closes the stream.
+*/
+static int l_exchange (lua_State *L) {
+  ed_stream *stream = ed_stream_check(L, 1);
+  ed_http_message *m = ed_http_check(L, 2);
+  lua_settop(L, 7);
+  return run_exchange(L, stream, m, false);
+}
+
+/* The same by comparing pointers: the metatable is our second upvalue. */
+static ed_http_message *check_message (lua_State *L, int arg) {
+  bool is_one = lua_getmetatable(L, arg)
+    && lua_topointer(L, -1) == lua_touserdata(L, lua_upvalueindex(2));
+  if (!is_one) return ed_http_check(L, arg);
+  lua_pop(L, 1);
+  return lua_touserdata(L, arg);
+}
+
+/*
+** http.fetch(stream, message, head [, body [, max_body]])
+**   --> status, head, body, prospect, first_byte, heard, trailers | nil, err, nothing_came | false
+** An exchange over a kept connection, which is taken for it and set aside again behind it
+** (net.spare). False: the connection is not fit, nothing was sent. 'prospect' is 0, or bits that say
+** what is to be done: 1 Content-Encoding, 2 Set-Cookie, 4 Keep-Alive was there; 8: close it.
+** Awaits. Cancelling closes the stream.
+*/
+static int l_fetch (lua_State *L) {
+  ed_stream *stream = ed_stream_check(L, 1);
+  ed_http_message *m = check_message(L, 2);
+  lua_settop(L, 5);
+  lua_settop(L, 7);
+  if (!ed_stream_is_idle(stream)) {
+    lua_pushboolean(L, 0);
+    return 1;
+  }
+  return run_exchange(L, stream, m, true);
 }
 
 static int finish_piece (lua_State *L, ed_op *op) {
@@ -255,9 +317,7 @@ static int l_message_phase (lua_State *L) {
 static int l_message_is_reusable (lua_State *L) {
   ed_http_message *m = ed_http_check(L, 1);
   ed_stream *stream = ed_stream_check(L, 2);
-  lua_pushboolean(L,
-    m->phase == ED_HTTP_DONE && m->keep_alive && stream->in.size == 0
-      && stream->ended == 0 && stream->writer == NULL && !ed_stream_is_closed(stream));
+  lua_pushboolean(L, is_reusable(m, stream));
   return 1;
 }
 
@@ -380,13 +440,19 @@ static const luaL_Reg methods[] = {
 
 /* Push the table of 'core.http'; 'box' is the index of the runtime's box. */
 void ed_open_http (lua_State *L, int box) {
+  const void *metatable;
   box = lua_absindex(L, box);
   luaL_newmetatable(L, message_name);
+  metatable = lua_topointer(L, -1);
   lua_newtable(L);
   ed_setfuncs(L, methods, box);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
   lua_newtable(L);
   ed_setfuncs(L, functions, box);
+  lua_pushvalue(L, box);
+  lua_pushlightuserdata(L, (void *)metatable);
+  lua_pushcclosure(L, l_fetch, 2);
+  lua_setfield(L, -2, "fetch");
   ed_open_http_server(L, box);
 }

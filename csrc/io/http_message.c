@@ -62,6 +62,7 @@ static void keep_head (ed_http_message *m, const ed_http1_head *head) {
   m->keep_alive = head->keep_alive;
   m->expects = head->expect_continue;
   m->upgrade = head->upgrade;
+  m->mentions = head->mentions;
 }
 
 static const ed_chunked_limits *chunk_limits_of (const ed_http_message *m) {
@@ -103,7 +104,7 @@ static bool has_body (const ed_http_message *m) {
 static void begin_body (ed_http_message *m, ed_stream *stream, size_t len) {
   ed_loop *loop = stream->handle.loop;
   m->head_len = len;
-  m->first = ed_loop_now(loop);
+  m->first = m->heard;
   m->phase = ED_HTTP_BODY;
   if (m->framing == ED_HTTP1_CHUNKED) ed_chunked_init(&m->chunked, chunk_limits_of(m));
   if (m->length > m->max_body) refuse(m, ED_HTTP_EBODY);
@@ -119,7 +120,7 @@ static bool read_head (ed_http_message *m, ed_stream *stream) {
     long len;
     int code;
     if (have == 0) return false;
-    if (m->began == 0) m->began = ed_loop_now(stream->handle.loop);
+    if (m->began == 0) m->began = m->heard;
     len = m->is_request ? ed_http1_request_end(&m->scan, bytes, have, limits_of(m))
                         : ed_http1_response_end(&m->scan, bytes, have, limits_of(m));
     if (len == 0) return false;
@@ -184,9 +185,10 @@ static bool read_body (ed_http_message *m, ed_stream *stream) {
   }
 }
 
-/* Bytes have come: a sign of life. */
+/* Bytes have come: a sign of life. The one look at the clock for all that they bring. */
 static void hear (ed_http_message *m, const ed_stream *stream) {
-  m->heard = ed_loop_now(stream->handle.loop);
+  if (stream->in.size > 0 || stream->ended != 0)
+    m->heard = ed_loop_now(stream->handle.loop);
 }
 
 bool ed_http_read_on (ed_http_message *m, ed_stream *stream) {

@@ -62,6 +62,7 @@ typedef struct ed_http_message {
   uint8_t phase;    /* ed_http_phase */
   uint8_t asked;    /* response: ed_http1_asked */
   uint8_t interims; /* response: so many were skipped */
+  uint8_t mentions; /* ED_HTTP1_HAS_... */
   bool is_request;
   bool head_only; /* stop behind the head: the body is read in pieces */
   bool upgrade;   /* request: asks for another protocol */

@@ -314,6 +314,21 @@ static int queue_rest (
   return ed_stream_queue_raw(stream, op, &data);
 }
 
+bool ed_stream_write_now (ed_stream *stream, uv_buf_t *piece, unsigned n) {
+  ssize_t sent;
+  if (stream->writer != NULL || stream->next_writer != NULL || stream->filter != NULL
+    || stream->is_shut || ed_stream_is_closed(stream))
+    return false;
+  if ((sent = ed_stream_send_raw(stream, piece, n)) < 0) return false;
+  for (unsigned i = 0; i < n; i++) {
+    size_t here = (size_t)sent < piece[i].len ? (size_t)sent : piece[i].len;
+    piece[i].base += here;
+    piece[i].len -= here;
+    sent -= (ssize_t)here;
+  }
+  return n == 0 || piece[n - 1].len == 0;
+}
+
 int ed_stream_start_write (ed_stream *stream, ed_op *op, uv_buf_t *piece, unsigned n) {
   ssize_t sent;
   if (ed_stream_is_closed(stream)) return UV_ECANCELED;

@@ -101,6 +101,12 @@ void ed_stream_consume (ed_stream *stream, size_t n);
 int ed_stream_start_write (ed_stream *stream, ed_op *op, uv_buf_t *piece, unsigned n);
 
 /*
+** Send the pieces if the socket takes all of them at once, with nobody waiting: true. False: go on
+** with ed_stream_start_write, the pieces are what is left to be sent; refusals show there too.
+*/
+bool ed_stream_write_now (ed_stream *stream, uv_buf_t *piece, unsigned n);
+
+/*
 ** The same for one piece that stays where it is as long as 'op' waits: behind the rest of a
 ** cancelled write it is not copied but waits to begin.
 */

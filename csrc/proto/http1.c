@@ -220,6 +220,7 @@ typedef struct notes {
   bool says_keep;
   bool expects;
   uint8_t hosts; /* how many, up to 2 */
+  uint8_t mentions;
   ed_span host;
   uint64_t length;
 } notes;
@@ -273,6 +274,12 @@ static void note_host (notes *seen, ed_span value) {
   seen->host = value;
 }
 
+static void note_mention (notes *seen, const char *bytes, ed_span name) {
+  if (ed_http1_is(bytes, name, "content-encoding")) seen->mentions |= ED_HTTP1_HAS_CODING;
+  if (ed_http1_is(bytes, name, "set-cookie")) seen->mentions |= ED_HTTP1_HAS_COOKIE;
+  if (ed_http1_is(bytes, name, "keep-alive")) seen->mentions |= ED_HTTP1_HAS_KEEP_ALIVE;
+}
+
 /* The length tells nearly all fields apart from those that matter. */
 static void note_field (notes *seen, const char *bytes, const ed_http1_field *field) {
   ed_span name = field->name;
@@ -290,10 +297,12 @@ static void note_field (notes *seen, const char *bytes, const ed_http1_field *fi
       break;
     case 10:
       if (ed_http1_is(bytes, name, "connection")) note_connection(seen, bytes, value);
+      else note_mention(seen, bytes, name);
       break;
     case 14:
       if (ed_http1_is(bytes, name, "content-length")) note_length(seen, bytes, value);
       break;
+    case 16: note_mention(seen, bytes, name); break;
     case 17:
       if (ed_http1_is(bytes, name, "transfer-encoding")) note_coding(seen, bytes, value);
       break;
@@ -388,6 +397,7 @@ static int decide_connection (ed_http1_head *head, const notes *seen) {
   if (seen->is_odd || (seen->is_chunked && (seen->has_length || !is_11)))
     return ED_HTTP1_EFRAMING;
   head->keep_alive = !seen->says_close && (is_11 || seen->says_keep);
+  head->mentions = seen->mentions;
   head->upgrade = is_11 && seen->has_upgrade && seen->says_upgrade;
   return ED_HTTP1_OK;
 }

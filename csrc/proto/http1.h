@@ -62,6 +62,13 @@ typedef enum ed_http1_form {
   ED_HTTP1_ASTERISK   /* "*", with OPTIONS */
 } ed_http1_form;
 
+/* Fields that a reader of the head should look at: most heads have none of them. */
+enum {
+  ED_HTTP1_HAS_CODING = 1,    /* Content-Encoding */
+  ED_HTTP1_HAS_COOKIE = 2,    /* Set-Cookie */
+  ED_HTTP1_HAS_KEEP_ALIVE = 4 /* Keep-Alive */
+};
+
 typedef struct ed_http1_head {
   ed_http1_field *field; /* storage: the caller sets this ... */
   uint32_t maxfields;    /* ... and this before parsing */
@@ -75,6 +82,7 @@ typedef struct ed_http1_head {
   ed_http1_form form;       /* request: of the target */
   uint16_t status;          /* response: 100..999 */
   uint8_t minor;            /* HTTP/1.minor: 0 or 1 */
+  uint8_t mentions;         /* ED_HTTP1_HAS_... */
   bool keep_alive;          /* the connection may carry another message after this one */
   bool expect_continue;     /* request */
   bool upgrade;             /* asked for: Connection and Upgrade agree */

@@ -18,7 +18,9 @@ local request = require "eddy.http.request"
 local response = require "eddy.http.response"
 local retry = require "eddy.http.retry"
 
+local fetch = core.http.fetch
 local now, within = eddy.now, eddy.within
+local whole = response.whole
 
 local client = {}
 
@@ -52,7 +54,7 @@ end
 
 --- One exchange; what came over a connection that had just gone stale is sent once more.
 local function send(self, job, plan)
-  local ok, err, nothing_came = exchange.attempt(self.pool, job, plan)
+  local ok, err, nothing_came = exchange.attempt(self.pool, job, plan, job.needs_fresh_)
   local is_spent = plan.source and plan.source.is_used
   if nothing_came == "stale" and plan.is_idempotent and not is_spent then
     ok, err, nothing_came = exchange.attempt(self.pool, job, plan, true)
@@ -89,8 +91,11 @@ end
 
 local function perform(self, job, plan, deadline)
   while true do
-    local ok, err = persist(self, job, plan, deadline)
-    if not ok then return nil, err end
+    if not job.is_there_ then
+      local ok, err = persist(self, job, plan, deadline)
+      if not ok then return nil, err end
+    end
+    job.is_there_, job.needs_fresh_ = nil, nil
     store_cookies(job, plan)
     local next_plan, problem
     if job.status >= 300 and job.status <= 399 then next_plan, problem = follow(job, plan) end
@@ -106,15 +111,60 @@ end
 --- The plan of a GET without options is kept: most clients ask for the same things again.
 local function plan_of(self, method, url, options)
   if options ~= nil or method ~= "GET" then return request.prepare(self.settings, method, url, options) end
-  local plan = self.plans[url]
+  local plan, err = self.plans[url]
   if plan then return plan end
-  local err
   plan, err = request.prepare(self.settings, method, url)
   if not plan then return nil, err end
   if self.nplans == KEPT_PLANS then self.plans, self.nplans = {}, 0 end
   self.plans[url] = plan
   self.nplans = self.nplans + 1
   return plan
+end
+
+--- The whole way, inside the deadline. `job` may have come a part of it.
+local function at_length(self, plan, job)
+  local deadline = job.began_ + plan.timeout
+  local in_time, result, problem = within(deadline - now(), perform, self, job, plan, deadline)
+  if in_time then return result, problem end
+  return nil, errors.timed_out(job:phase_now_(), plan.url)
+end
+
+local KEEP_ALIVE, MUST_CLOSE = 4, 8   -- of what core.http.fetch says
+
+--- What the short way is not made for: failures, redirects, codings, connections that end.
+local function go_on(self, plan, connection, began, in_time, status, head, body, prospect, first, ended, trailers)
+  local pool = self.pool
+  if not in_time then return nil, errors.timed_out(connection.message:phase(), plan.url) end
+  if status == false then
+    pool:reject(connection)
+    return at_length(self, plan, response.new(began))
+  end
+  if not status then
+    local err, nothing_came = head, body
+    if not (nothing_came and plan.is_idempotent) then return nil, exchange.blame(plan, connection, err) end
+    pool:drop(connection)
+    local job = response.new(began)
+    job.needs_fresh_ = true
+    return at_length(self, plan, job)
+  end
+  local seconds = prospect & KEEP_ALIVE ~= 0 and exchange.keep_seconds(pool, head) or pool.keep_alive
+  if prospect & MUST_CLOSE ~= 0 then pool:drop(connection) else pool:keep(connection, ended + seconds) end
+  local job = whole(status, plan.url, head, body, began, first, ended)
+  job.trailers_, job.phase_, job.message_, job.is_there_ = trailers, "exchange", connection.message, true
+  return at_length(self, plan, job)
+end
+
+--- The short way: one exchange over a connection that is idle, and an answer with nothing to it.
+local function over_idle(self, plan, idle, began)
+  local connection <close> = idle
+  local in_time, status, head, body, prospect, first, ended, trailers =
+    within(plan.timeout, fetch, connection.stream, connection.message, plan.head, plan.body, plan.max_body)
+  if prospect ~= 0 or trailers or status >= 300 and status <= 399 then
+    return go_on(self, plan, connection, began, in_time, status, head, body, prospect, first, ended, trailers)
+  end
+  local pool = self.pool
+  pool:keep(connection, ended + pool.keep_alive)
+  return whole(status, plan.url, head, body, began, first, ended)
 end
 
 --- Send a request and wait for its answer. HTTP statuses are no errors.
@@ -127,11 +177,10 @@ end
 function Client:request(method, url, options)
   local plan, err = plan_of(self, method, url, options)
   if not plan then return nil, err end
-  local job = response.new(now())
-  local timeout = plan.settings.timeout
-  local in_time, result, problem = within(timeout, perform, self, job, plan, job.began_ + timeout)
-  if in_time then return result, problem end
-  return nil, errors.timed_out(job:phase_now_(), plan.url)
+  local began = now()
+  local idle = plan.is_plain and self.pool:idle(plan.key, began)
+  if idle then return over_idle(self, plan, idle, began) end
+  return at_length(self, plan, response.new(began))
 end
 
 ---@async

@@ -91,7 +91,7 @@ end
 -- ---- Settling ----------------------------------------------------------------------------------
 
 --- The server may want to keep the connection for less time than we do.
-local function keep_seconds(pool, head)
+function exchange.keep_seconds(pool, head)
   local seconds = pool.keep_alive
   if not head:find("timeout=", 1, true) then return seconds end
   local offered = tonumber((headers.parse(head)["keep-alive"] or ""):match("timeout=(%d+)"))
@@ -103,16 +103,19 @@ local function settle(pool, job, plan, connection, keep)
   if plan.stream then
     response.keep(job, connection, job.began_ + plan.settings.timeout, plan.settings.idle_timeout)
   elseif keep then
-    pool:give(connection, job.ended_ + keep_seconds(pool, job.head_))
+    pool:give(connection, job.ended_ + exchange.keep_seconds(pool, job.head_))
   end
 end
 
+--- The error of an exchange, told of the request.
+function exchange.blame(plan, connection, err)
+  err.op = err.op == "http" and connection.message:phase() or err.op   -- closed by client:close
+  err.target = plan.url
+  return err
+end
+
 local function failed(job, plan, connection, err, may_repeat)
-  if err ~= job.abort_ then
-    err.op = err.op == "http" and connection.message:phase() or err.op   -- closed by client:close
-    err.target = plan.url
-  end
-  return nil, err, may_repeat
+  return nil, err == job.abort_ and err or exchange.blame(plan, connection, err), may_repeat
 end
 
 --- One exchange. The third result says that nothing came: "stale" over a kept connection, "closed"

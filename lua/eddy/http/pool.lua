@@ -273,6 +273,46 @@ function Pool:take(key, is_fresh)
   return wait(self, host)
 end
 
+--- The connection that was used last, where one is idle and nobody waits: the short way. Its stream has
+--- not been looked at: that is for `core.http.fetch`.
+---@param key string
+---@param at number                  the time
+---@return eddy.http.Connection?     a to-be-closed value
+function Pool:idle(key, at)
+  local host = self.hosts[key]
+  local n = host and host.nidle or 0
+  if n == 0 or self.waiting > 0 then return nil end
+  local idle = host.idle
+  local connection = idle[n]
+  if connection.expires <= at then return nil end
+  idle[n] = nil
+  host.nidle = n - 1
+  self.nidle = self.nidle - 1
+  self.reused = self.reused + 1
+  connection.is_out = true
+  return connection
+end
+
+--- The way back: what `core.http.fetch` has set aside.
+function Pool:keep(connection, expires)
+  if self.waiting > 0 then
+    spare(connection.stream, false)
+    return self:give(connection, expires)
+  end
+  local host = connection.host
+  local n = host.nidle + 1
+  connection.expires, connection.is_out = expires, false
+  host.idle[n] = connection
+  host.nidle = n
+  self.nidle = self.nidle + 1
+end
+
+--- A connection that was taken as idle, and was not fit.
+function Pool:reject(connection)
+  self.reused = self.reused - 1
+  self:drop(connection)
+end
+
 --- The caller has opened the stream of a connection.
 function Pool:open(connection, stream)
   connection.stream = stream

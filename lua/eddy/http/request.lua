@@ -77,6 +77,9 @@ end
 ---@field is_idempotent boolean
 ---@field settings table
 ---@field stream boolean
+---@field timeout number
+---@field max_body integer
+---@field is_plain boolean           one exchange and nothing beside it
 
 local function without(merged, names)
   local rest = {}
@@ -176,6 +179,8 @@ local function compose(plan)
     if problem then return nil, problem end
   end
   plan.url, plan.stream = plan.parts.href, settings.stream
+  plan.timeout, plan.max_body = settings.timeout, settings.max_body
+  plan.is_plain = not (plan.source or plan.stream or settings.idle_timeout or settings.jar or settings.retries > 0)
   plan.origin = plan.parts.scheme .. "://" .. plan.parts.authority
   plan.key = key_of(plan)
   plan.is_idempotent = IDEMPOTENT[plan.method] or false

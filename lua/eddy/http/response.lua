@@ -29,7 +29,7 @@ local response = {}
 ---@field trailers eddy.http.Headers?      once the body was read to its end
 ---@field timings {dns: number?, connect: number?, tls: number?, first_byte: number, total: number}
 ---@field package phase_ string
-local Response = {}
+local Response = { reused = true }   -- where the object does not say otherwise
 
 local lazy = {
   headers = function(self) return headers.parse(self.head_, self.decoded_) end,
@@ -49,8 +49,8 @@ local lazy = {
 }
 
 local function index(self, key)
-  local method = Response[key]
-  if method then return method end
+  local common = Response[key]
+  if common then return common end
   local make = lazy[key]
   if not make then return nil end
   local value = make(self)
@@ -265,6 +265,14 @@ function response.new(began)
   return setmetatable({
     status = 0, ok = false, url = false, body = false, reused = false, head_ = false,
     phase_ = "pool", began_ = began, first_ = 0, ended_ = 0, connection_ = nil,
+  }, whole_meta)
+end
+
+--- One that is there at once, whole, over a kept connection.
+function response.whole(status, url, head, body, began, first, ended)
+  return setmetatable({
+    status = status, ok = status >= 200 and status < 300, url = url, body = body, head_ = head, began_ = began,
+    first_ = first, ended_ = ended,
   }, whole_meta)
 end
 
