@@ -331,6 +331,10 @@ void ed_http_conn_finish (ed_http_conn *conn, uv_buf_t *piece, unsigned n) {
     conn->closes = true;
   conn->server->counts.responses++;
   enter(conn, ED_CONN_SENDING);
+  if (ed_stream_write_now(conn->stream, piece, n)) {
+    on_sent(conn);
+    return;
+  }
   status = ed_http_conn_send(conn, piece, n, true);
   if (status < 0) ed_http_conn_close(conn);
 }
@@ -360,7 +364,13 @@ static void on_handler_ended (ed_watch *ended, ed_task *task) {
   else ed_http_conn_refuse(conn, conn->server->is_stopping ? 503 : 500);
 }
 
-void ed_http_conn_start (ed_http_conn *conn, ed_task *task) {
+void ed_http_conn_start (ed_http_conn *conn, ed_http_conn_box *box, ed_task *task) {
+  const ed_http_message *m = &conn->message;
+  const char *bytes = ed_buf_bytes(&conn->stream->in);
+  conn->is_head = m->method.len == 4 && memcmp(bytes + m->method.at, "HEAD", 4) == 0;
+  ed_http_take_whole(&conn->message, conn->stream);
+  box->conn = conn;
+  conn->box = box;
   ed_list_remove(&conn->queued);
   enter(conn, ED_CONN_BUSY);
   conn->server->nbusy++;

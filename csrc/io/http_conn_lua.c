@@ -19,8 +19,6 @@ typedef struct piecing {
   size_t wanted;
 } piecing;
 
-enum { TAIL = 128 };
-
 static ed_http_conn *conn_of (lua_State *L) {
   ed_http_conn_box *box = ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_HTTP_CONN);
   return box->conn;
@@ -32,63 +30,18 @@ static int push_gone (lua_State *L, const char *op) {
 
 /* ---- What a handler gets ---- */
 
-/* Push path and query of a target that begins with a slash; the query may be nil. */
-static void push_split (lua_State *L, const char *text, size_t len) {
-  const char *mark = memchr(text, '?', len);
-  size_t path = mark != NULL ? (size_t)(mark - text) : len;
-  lua_pushlstring(L, text, path);
-  if (mark == NULL) lua_pushnil(L);
-  else lua_pushlstring(L, mark + 1, len - path - 1);
-}
-
-/* Push path and query of a target; what is no address is its own path. */
-static void push_path (lua_State *L, const ed_http_message *m, const char *text) {
-  ed_url url;
-  size_t len = m->target.len;
-  if (m->form == ED_HTTP1_ABSOLUTE && ed_url_parse(&url, text, len) == ED_URL_OK) {
-    if (url.path.len == 0) lua_pushliteral(L, "/");
-    else lua_pushlstring(L, text + url.path.at, url.path.len);
-    if (url.query.at == 0) lua_pushnil(L);
-    else lua_pushlstring(L, text + url.query.at, url.query.len);
-  } else push_split(L, text, len);
-}
-
-int ed_http_conn_push (lua_State *L, ed_http_conn *conn) {
+ed_http_conn_box *ed_http_conn_push (lua_State *L, ed_http_conn *conn) {
   ed_http_message *m = &conn->message;
   const char *bytes = ed_buf_bytes(&conn->stream->in);
   ed_http_conn_box *box = ed_class_push(
     L, conn->server->loop, ED_CLASS_HTTP_CONN, sizeof *box, 0);
-  lua_pushlstring(L, bytes + m->method.at, m->method.len);
-  lua_pushlstring(L, bytes + m->target.at, m->target.len);
-  push_path(L, m, bytes + m->target.at);
-  lua_pushinteger(L, m->minor);
   lua_pushlstring(L, bytes, m->head_len);
   if (m->head_only) lua_pushnil(L);
   else lua_pushlstring(L, bytes + m->head_len, m->body_len);
-  conn->is_head = m->method.len == 4 && memcmp(bytes + m->method.at, "HEAD", 4) == 0;
-  ed_http_take_whole(m, conn->stream);
-  box->conn = conn;
-  conn->box = box;
-  return 8;
+  return box;
 }
 
 /* ---- Answers ---- */
-
-static bool has_no_body (int status) { return status == 204 || status == 304; }
-
-static bool decide_close (ed_http_conn *conn) {
-  const ed_http_message *m = &conn->message;
-  conn->closes |= m->phase != ED_HTTP_DONE || !m->keep_alive || conn->server->is_stopping;
-  return conn->closes;
-}
-
-/* What tells the peer about the connection, and the empty line. */
-static size_t end_head (ed_http_conn *conn, char *text, size_t size) {
-  const char *line = "";
-  if (decide_close(conn)) line = "Connection: close\r\n";
-  else if (conn->message.minor == 0) line = "Connection: keep-alive\r\n";
-  return size + (size_t)snprintf(text + size, TAIL - size, "%s\r\n", line);
-}
 
 static int check_status (lua_State *L, int arg) {
   lua_Integer status = luaL_checkinteger(L, arg);
@@ -114,22 +67,22 @@ static int l_respond (lua_State *L) {
   ed_http_conn *conn = conn_of(L);
   int status = check_status(L, 2);
   bool is_length = lua_type(L, 4) == LUA_TNUMBER;
-  char head[ED_HTTP_HEAD_ROOM], tail[TAIL];
+  char head[ED_HTTP_HEAD_ROOM], tail[ED_HTTP_TAIL_ROOM];
   uv_buf_t piece[4];
   size_t size = 0;
-  unsigned long long length;
+  uint64_t length;
   if (conn == NULL) return push_gone(L, "respond");
   luaL_argcheck(L, !conn->has_begun, 1, "an answer has begun already");
   luaL_argcheck(L, !is_length || conn->is_head, 4, "a length is for HEAD");
   piece[1] = string_at(L, 3);
   piece[3] = is_length ? uv_buf_init(NULL, 0) : string_at(L, 4);
-  length = is_length ? (unsigned long long)luaL_checkinteger(L, 4) : piece[3].len;
+  length = is_length ? (uint64_t)luaL_checkinteger(L, 4) : piece[3].len;
   conn->closes |= lua_toboolean(L, 5);
   piece[0] = uv_buf_init(head, (unsigned)ed_http_head_begin(conn->server, head, status));
-  if (!has_no_body(status))
-    size = (size_t)snprintf(tail, sizeof tail, "Content-Length: %llu\r\n", length);
-  piece[2] = uv_buf_init(tail, (unsigned)end_head(conn, tail, size));
-  ed_http_conn_finish(conn, piece, conn->is_head || has_no_body(status) ? 3 : 4);
+  if (!ed_http_has_no_body(status)) size = ed_http_head_length(tail, length);
+  size += ed_http_head_end(conn, tail + size);
+  piece[2] = uv_buf_init(tail, (unsigned)size);
+  ed_http_conn_finish(conn, piece, conn->is_head || ed_http_has_no_body(status) ? 3 : 4);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -154,21 +107,22 @@ static int l_begin (lua_State *L) {
   int status = check_status(L, 2);
   uv_buf_t lines = string_at(L, 3);
   lua_Integer length = luaL_optinteger(L, 4, -1);
-  char tail[TAIL];
+  char tail[ED_HTTP_TAIL_ROOM];
   size_t size = 0;
   if (conn == NULL) return push_gone(L, "respond");
   luaL_argcheck(L, !conn->has_begun, 1, "an answer has begun already");
   conn->is_counted = length >= 0;
-  conn->is_chunked = length < 0 && conn->message.minor == 1 && !has_no_body(status);
+  conn->is_chunked = length < 0 && conn->message.minor == 1
+    && !ed_http_has_no_body(status);
   conn->left = length >= 0 ? (uint64_t)length : 0;
-  if (length < 0 && !conn->is_chunked && !has_no_body(status)) conn->closes = true;
+  if (length < 0 && !conn->is_chunked && !ed_http_has_no_body(status))
+    conn->closes = true;
   if (conn->is_chunked)
     size = (size_t)snprintf(tail, sizeof tail, "Transfer-Encoding: chunked\r\n");
-  else if (length >= 0 && !has_no_body(status))
-    size = (size_t)snprintf(
-      tail, sizeof tail, "Content-Length: %llu\r\n", (unsigned long long)length);
-  if (has_no_body(status)) conn->is_head = true;
-  size = end_head(conn, tail, size);
+  else if (length >= 0 && !ed_http_has_no_body(status))
+    size = ed_http_head_length(tail, (uint64_t)length);
+  if (ed_http_has_no_body(status)) conn->is_head = true;
+  size += ed_http_head_end(conn, tail + size);
   conn->has_begun = true;
   if (!begin_out(conn, status, lines, tail, size))
     return luaL_error(L, "not enough memory");
@@ -278,6 +232,13 @@ static int l_cut (lua_State *L) {
   if (conn == NULL) return 0;
   ed_http_conn_detach(conn);
   ed_http_conn_close(conn);
+  return 0;
+}
+
+/* exchange:hold(): the handler wants to do something behind its answer: no short way for it. */
+static int l_hold (lua_State *L) {
+  ed_http_conn_box *box = ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_HTTP_CONN);
+  box->is_held = true;
   return 0;
 }
 
@@ -412,11 +373,13 @@ static int l_upgrade (lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
+  {"answer", ed_l_http_answer},
   {"respond", l_respond},
   {"begin", l_begin},
   {"write", l_write},
   {"finish", l_finish},
   {"cut", l_cut},
+  {"hold", l_hold},
   {"has_begun", l_has_begun},
   {"read", l_read},
   {"peer", l_peer},
@@ -425,17 +388,7 @@ static const luaL_Reg methods[] = {
   {NULL, NULL},
 };
 
-/* Without memory a task may end, and leave its box to the collector, before the connection knows. */
-static int l_box_gc (lua_State *L) {
-  ed_http_conn_box *box = lua_touserdata(L, 1);
-  if (box->conn != NULL) box->conn->box = NULL;
-  return 0;
-}
-
-static const luaL_Reg meta[] = {
-  {"__gc", l_box_gc},
-  {NULL, NULL},
-};
+static const luaL_Reg meta[] = {{NULL, NULL}};
 
 void ed_open_http_conn (lua_State *L, int box) {
   ed_loop *loop = ((ed_box *)lua_touserdata(L, box))->loop;

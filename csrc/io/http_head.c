@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
-** The first lines of an answer: status, reason, date. The date is made once a second.
+** The lines of an answer that are ours: status, reason, date; length and connection. The first
+** ones are made once a second, and kept for the status that was answered last.
 */
 #include <stdio.h>
 #include <string.h>
@@ -56,10 +57,50 @@ static void renew_date (ed_http_server *server, time_t now) {
   server->second = now;
 }
 
-size_t ed_http_head_begin (ed_http_server *server, char *text, int status) {
+static void begin_anew (ed_http_server *server, int status) {
   const char *why = ed_http_reason(status);
+  server->begun_size = (size_t)snprintf(server->begun, sizeof server->begun,
+    "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, why != NULL ? why : "Status", server->date);
+  server->begun_status = status;
+}
+
+size_t ed_http_head_begin (ed_http_server *server, char *text, int status) {
   time_t now = time(NULL);
-  if (now != server->second) renew_date(server, now);
-  return (size_t)snprintf(text, ED_HTTP_HEAD_ROOM, "HTTP/1.1 %d %s\r\nDate: %s\r\n",
-    status, why != NULL ? why : "Status", server->date);
+  if (now != server->second) {
+    renew_date(server, now);
+    server->begun_status = 0;
+  }
+  if (status != server->begun_status) begin_anew(server, status);
+  memcpy(text, server->begun, server->begun_size);
+  return server->begun_size;
+}
+
+static size_t add (char *text, size_t size, const char *line) {
+  size_t len = strlen(line);
+  memcpy(text + size, line, len);
+  return size + len;
+}
+
+size_t ed_http_head_length (char *text, uint64_t length) {
+  char digits[24];
+  size_t at = sizeof digits, size = add(text, 0, "Content-Length: ");
+  do {
+    digits[--at] = (char)('0' + length % 10);
+    length /= 10;
+  } while (length > 0);
+  memcpy(text + size, digits + at, sizeof digits - at);
+  return add(text, size + sizeof digits - at, "\r\n");
+}
+
+static bool decide_close (ed_http_conn *conn) {
+  const ed_http_message *m = &conn->message;
+  conn->closes |= m->phase != ED_HTTP_DONE || !m->keep_alive || conn->server->is_stopping;
+  return conn->closes;
+}
+
+size_t ed_http_head_end (ed_http_conn *conn, char *text) {
+  size_t size = 0;
+  if (decide_close(conn)) size = add(text, 0, "Connection: close\r\n");
+  else if (conn->message.minor == 0) size = add(text, 0, "Connection: keep-alive\r\n");
+  return add(text, size, "\r\n");
 }

@@ -10,6 +10,8 @@
 #include "core/class.h"
 #include "core/error.h"
 
+enum { BATCH = 32 }; /* requests that are begun in a row */
+
 /* A wait for something of the server, in one of its slots. */
 typedef struct waiting {
   ed_op op; /* first */
@@ -86,22 +88,42 @@ static int await_slot (lua_State *L, const ed_optype *type, ed_http_server *serv
   return ed_await(L, &w->op, 0);
 }
 
-/* One task for each queued request; the handler's runner is argument 2. */
+/*
+** A handler runs at once, on top of the dispatcher, so that one that does not wait is over, and its
+** coroutine and memory are there for the next, still warm. That is but one task deep.
+*/
+static void run_now (ed_loop *loop, ed_task *task) {
+  ed_task *self = loop->current;
+  if (loop->is_nested) return;
+  ed_list_remove(&task->ready);
+  loop->is_nested = true;
+  loop->luck = ED_LUCK;
+  ed_task_resume(loop, task);
+  loop->is_nested = false;
+  loop->current = self;
+}
+
+/* A task for the first queued request; the handler's runner is argument 2. */
+static void serve_first (lua_State *L, ed_http_server *server, ed_scope *owner) {
+  ed_http_conn *conn = ED_OF(server->queue.next, ed_http_conn, queued);
+  ed_http_conn_box *box;
+  ed_task *task;
+  lua_pushvalue(L, 2);
+  box = ed_http_conn_push(L, conn);
+  task = ed_task_spawn(L, server->loop, owner, 3, false);
+  ed_http_conn_start(conn, box, task);
+  run_now(server->loop, task);
+}
+
+/* Some of the queue: what is left waits until the others had a turn. */
 static int finish_dispatch (lua_State *L, ed_op *op) {
   ed_http_server *server = ((waiting *)op)->server;
-  ed_loop *loop = server->loop;
-  ed_task *self = loop->current;
+  ed_scope *owner = server->loop->current->scope;
   int n = 0;
   luaL_checkstack(L, 16, "requests");
-  while (!ed_list_is_empty(&server->queue)) {
-    ed_http_conn *conn = ED_OF(server->queue.next, ed_http_conn, queued);
-    int nargs;
-    lua_pushvalue(L, 2);
-    nargs = ed_http_conn_push(L, conn);
-    ed_http_conn_start(conn, ed_task_spawn(L, loop, self->scope, nargs, false));
-    n++;
-  }
-  if (is_over(server)) lua_pushnil(L);
+  for (; n < BATCH && !ed_list_is_empty(&server->queue); n++)
+    serve_first(L, server, owner);
+  if (n == 0 && is_over(server)) lua_pushnil(L);
   else lua_pushinteger(L, n);
   return 1;
 }
@@ -115,8 +137,8 @@ static const ed_optype dispatch_type = {
 
 /*
 ** server:dispatch(run) --> integer | nil when the server has stopped
-** Awaits requests and spawns run(exchange, method, target, path, query, minor, head, body) for
-** each, as a child of the calling task. Cancelling leaves the requests in the queue.
+** Awaits requests and runs run(exchange, head, body) for some, each in a task of its own that is a
+** child of the calling one. Cancelling leaves the requests in the queue.
 */
 static int l_dispatch (lua_State *L) {
   ed_http_server *server = check_server(L);
@@ -278,6 +300,7 @@ static int l_reason (lua_State *L) {
 static const luaL_Reg functions[] = {
   {"server", l_server},
   {"reason", l_reason},
+  {"split_head", ed_l_http_split_head},
   {NULL, NULL},
 };
 

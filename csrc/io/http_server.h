@@ -50,6 +50,8 @@ typedef struct ed_http_counts {
   uint64_t aborted;   /* peer gone while its handler ran */
 } ed_http_counts;
 
+enum { ED_HTTP_HEAD_ROOM = 256, ED_HTTP_TAIL_ROOM = 128 };
+
 typedef struct ed_http_server {
   ed_sink sink; /* first */
   ed_loop *loop;
@@ -64,6 +66,9 @@ typedef struct ed_http_server {
   ed_http_counts counts;
   time_t second; /* that 'date' shows */
   char date[40];
+  char begun[ED_HTTP_HEAD_ROOM]; /* first lines of an answer with 'begun_status' */
+  size_t begun_size;
+  int begun_status; /* 0: none */
   bool is_stopping;
 } ed_http_server;
 
@@ -81,6 +86,7 @@ typedef struct ed_http_conn ed_http_conn;
 /* What a handler holds of its connection. */
 typedef struct ed_http_conn_box {
   ed_http_conn *conn; /* NULL: ended, or answered */
+  bool is_held;       /* the handler has more in mind than its answer */
 } ed_http_conn_box;
 
 struct ed_http_conn {
@@ -92,8 +98,9 @@ struct ed_http_conn {
   ed_http_message message;
   struct sending *sending; /* the last bytes of an answer, or NULL */
   ed_op *piece;            /* a handler waits for a piece of the body, or NULL */
-  ed_http_conn_box *box;
-  ed_task *task;   /* of the handler */
+  ed_http_conn_box
+    *box;          /* of the handler; its base frame anchors it while 'task' lives */
+  ed_task *task;   /* of the handler, or NULL */
   ed_watch ended;  /* its end */
   ed_buf out;      /* begun answer: what goes before the next piece */
   uint64_t since;  /* ns: when this state began */
@@ -133,8 +140,8 @@ void ed_http_conn_finish (ed_http_conn *conn, uv_buf_t *piece, unsigned n);
 /* Answer for ourselves, and close. */
 void ed_http_conn_refuse (ed_http_conn *conn, int status);
 
-/* The handler's task has begun. */
-void ed_http_conn_start (ed_http_conn *conn, ed_task *task);
+/* The handler's task is there, with what ed_http_conn_push has pushed. */
+void ed_http_conn_start (ed_http_conn *conn, ed_http_conn_box *box, ed_task *task);
 
 /* The handler has no more to do with it. */
 void ed_http_conn_detach (ed_http_conn *conn);
@@ -153,18 +160,32 @@ int ed_http_conn_send (ed_http_conn *conn, uv_buf_t *piece, unsigned n, bool is_
 
 /* ---- http_head.c: heads of answers ---- */
 
-enum { ED_HTTP_HEAD_ROOM = 256 };
-
-/* Status line and Date into 'text'; how long it is. */
+/* Status line and Date into 'text' of ED_HTTP_HEAD_ROOM; how long it is. */
 size_t ed_http_head_begin (ed_http_server *server, char *text, int status);
+
+/*
+** Content-Length; then what tells the peer about the connection, and the empty line. Both go into
+** ED_HTTP_TAIL_ROOM.
+*/
+size_t ed_http_head_length (char *text, uint64_t length);
+size_t ed_http_head_end (ed_http_conn *conn, char *text);
 
 /* "Not Found", or NULL. */
 const char *ed_http_reason (int status);
 
 /* ---- http_conn_lua.c ---- */
 
-/* Push what a handler gets: the box, method, target, path, query, minor, head, body. */
-int ed_http_conn_push (lua_State *L, ed_http_conn *conn);
+/* Push what a handler gets: the box, the head, the body; the message stays the connection's. */
+ed_http_conn_box *ed_http_conn_push (lua_State *L, ed_http_conn *conn);
+
+/* exchange:answer, http.split_head (http_answer.c) */
+int ed_l_http_answer (lua_State *L);
+int ed_l_http_split_head (lua_State *L);
+
+/* Has an answer with this status no body? */
+static inline bool ed_http_has_no_body (int status) {
+  return status == 204 || status == 304;
+}
 
 void ed_open_http_conn (lua_State *L, int box);
 

@@ -80,6 +80,14 @@ function compress.settings(option)
   return self
 end
 
+--- Whole bodies of so many bytes and fewer are never coded; nil: none is.
+---@param settings eddy.http.Compression?
+---@return integer?
+function compress.most_uncoded(settings)
+  local size = settings and settings.min_size or math.huge
+  return size < math.maxinteger and math.max(math.ceil(size) - 1, 0) or nil
+end
+
 -- ---- Who wants it ------------------------------------------------------------------------------
 
 --- The weight of one element of Accept-Encoding, 0 to 1; nil for what is none.

@@ -6,6 +6,8 @@ local headers = require "eddy.http.headers"
 local misuse = require "eddy.http.misuse"
 local response = require "eddy.http.server_response"
 
+local split_head = core.http.split_head
+
 local incoming = {}
 
 ---@class eddy.http.Request
@@ -101,6 +103,7 @@ end
 ---@param ... any
 function Request:after(fn, ...)
   misuse.check_type("after", fn, "function")
+  self.exchange_:hold()
   self.after_ = self.after_ or {}
   table.insert(self.after_, table.pack(fn, ...))
 end
@@ -130,28 +133,35 @@ local function remote(self)
   rawset(self, "remote_port", port)
 end
 
+-- What a handler may never look at is made when it does.
+local lazy = {
+  headers = function(self) rawset(self, "headers", headers.parse(self.head_)) end,
+  remote = remote, remote_port = remote,
+}
+
+local FIRST_LINE = { "method", "target", "path", "query", "minor" }
+
+--- What a handler has set itself stays.
+local function first_line(self)
+  local values = { split_head(self.head_) }
+  for i, name in ipairs(FIRST_LINE) do
+    if rawget(self, name) == nil then rawset(self, name, values[i]) end
+  end
+end
+
+for _, name in ipairs(FIRST_LINE) do lazy[name] = first_line end
+
 local function index(self, key)
-  if key == "headers" then
-    local value = headers.parse(self.head_)
-    rawset(self, "headers", value)
-    return value
-  end
-  if key == "remote" or key == "remote_port" then
-    remote(self)
-    return rawget(self, key)
-  end
-  return Request[key]
+  local method = Request[key]
+  if method then return method end
+  local make = lazy[key]
+  if not make then return nil end
+  make(self)
+  return rawget(self, key)
 end
 
-local request_meta = { __name = "eddy.http.Request", __index = index }
-
----@param compression eddy.http.Compression?  of the server
----@return eddy.http.Request
-function incoming.new(compression, exchange, method, target, path, query, minor, head, body)
-  return setmetatable({
-    exchange_ = exchange, method = method, target = target, path = path, query = query, minor = minor,
-    head_ = head, body = body, compress_ = compression,
-  }, request_meta)
-end
+--- The metatable of requests: `{exchange_=, head_=, body=}`, as server:dispatch gives them, and `compress_`, the
+--- eddy.http.Compression of the server.
+incoming.meta = { __name = "eddy.http.Request", __index = index }
 
 return incoming

@@ -13,7 +13,8 @@ local incoming = require "eddy.http.incoming"
 local misuse = require "eddy.http.misuse"
 local response = require "eddy.http.server_response"
 
-local new_request, send_answer, pcall = incoming.new, response.send, eddy.pcall
+local request_meta, send_answer, pcall = incoming.meta, response.send, eddy.pcall
+local raw_pcall = _G.pcall
 
 local server = {}
 
@@ -30,10 +31,6 @@ local function report(self, err)
   if not self.on_error then return core.report(err) end
   local ok, problem = pcall(self.on_error, err)
   if not ok then core.report(problem) end
-end
-
-local function handle(handler, req)
-  return send_answer(req, handler(req))
 end
 
 --- What a handler raised: a 500, or the end of the connection when its answer has begun.
@@ -60,16 +57,26 @@ local function log(self, req, began)
   if not ok then report(self, err) end
 end
 
+--- What is left where the handler has failed, or what it returned was not of the usual form, or
+--- there is more to do than to answer.
+local function conclude(self, req, began, ok, ...)
+  local err
+  if ok then ok, err = pcall(send_answer, req, ...) else ok, err = pcall(error, (...), 0) end   -- cancellations pass
+  if not ok then fail(self, req, err) end
+  if began then log(self, req, began) end
+  if req.after_ then run_after(self, req) end
+end
+
 --- The function that each request's task runs.
 local function runner(self)
-  local handler, compression = self.handler, self.compression
-  return function(exchange, method, target, path, query, minor, head, body)
-    local began = self.log and eddy.now()
-    local req = new_request(compression, exchange, method, target, path, query, minor, head, body)
-    local ok, err = pcall(handle, handler, req)
-    if not ok then fail(self, req, err) end
-    if began then log(self, req, began) end
-    if req.after_ then run_after(self, req) end
+  local handler, has_log, compression = self.handler, self.log ~= nil, self.compression
+  local most = compress.most_uncoded(compression)
+  return function(exchange, head, body)
+    local req = setmetatable({ exchange_ = exchange, head_ = head, body = body, compress_ = compression }, request_meta)
+    if has_log then return conclude(self, req, eddy.now(), raw_pcall(handler, req)) end
+    local ok, status, fields, content = raw_pcall(handler, req)
+    if ok and exchange:answer(status, fields, content, most) then return end
+    conclude(self, req, nil, ok, status, fields, content)
   end
 end
 
