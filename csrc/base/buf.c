@@ -15,16 +15,19 @@ static void pull_to_front (ed_buf *buf) {
   buf->start = 0;
 }
 
-static bool grow (ed_buf *buf, ed_mem *mem, size_t needed) {
-  size_t room = buf->room > 0 ? buf->room : FIRST_ROOM;
-  char *block;
-  while (room < needed)
-    if ((room *= 2) == 0) return false;
-  block = ed_mem_resize(mem, buf->block, buf->room, room);
+static bool resize (ed_buf *buf, ed_mem *mem, size_t room) {
+  char *block = ed_mem_resize(mem, buf->block, buf->room, room);
   if (block == NULL) return false;
   buf->block = block;
   buf->room = room;
   return true;
+}
+
+static bool grow (ed_buf *buf, ed_mem *mem, size_t needed) {
+  size_t room = buf->room > 0 ? buf->room : FIRST_ROOM;
+  while (room < needed)
+    if ((room *= 2) == 0) return false;
+  return resize(buf, mem, room);
 }
 
 char *ed_buf_reserve (ed_buf *buf, ed_mem *mem, size_t n) {
@@ -34,6 +37,15 @@ char *ed_buf_reserve (ed_buf *buf, ed_mem *mem, size_t n) {
     if (buf->start + buf->size + n > buf->room
       && !grow(buf, mem, buf->start + buf->size + n))
       return NULL;
+  }
+  return buf->block + buf->start + buf->size;
+}
+
+char *ed_buf_fit (ed_buf *buf, ed_mem *mem, size_t n) {
+  if (n > SIZE_MAX / 2 - buf->size) return NULL;
+  if (ed_buf_free_room(buf) < n) {
+    pull_to_front(buf);
+    if (buf->size + n > buf->room && !resize(buf, mem, buf->size + n)) return NULL;
   }
   return buf->block + buf->start + buf->size;
 }

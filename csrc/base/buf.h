@@ -26,8 +26,16 @@ static inline char *ed_buf_bytes (const ed_buf *buf) { return buf->block + buf->
 /* Room for 'n' more bytes behind the last: where to write them, or NULL. */
 char *ed_buf_reserve (ed_buf *buf, ed_mem *mem, size_t n);
 
+/* The same for a size that is known: the block does not become larger than that. */
+char *ed_buf_fit (ed_buf *buf, ed_mem *mem, size_t n);
+
 /* 'n' bytes were written where ed_buf_reserve said. */
 static inline void ed_buf_commit (ed_buf *buf, size_t n) { buf->size += n; }
+
+/* How many bytes can be written behind the last as things are. */
+static inline size_t ed_buf_free_room (const ed_buf *buf) {
+  return buf->room - buf->start - buf->size;
+}
 
 /* Copy 'n' bytes to the back; false when memory is short. */
 bool ed_buf_append (ed_buf *buf, ed_mem *mem, const char *bytes, size_t n);

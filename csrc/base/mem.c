@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BULK = 16 << 20 };
+
 static unsigned kind_of (size_t size) {
   return (unsigned)((size + ED_MEM_STEP - 1) / ED_MEM_STEP);
 }
@@ -88,4 +90,21 @@ void ed_mem_trim (ed_mem *mem) {
     mem->spare[kind] = NULL;
     mem->kept[kind] = 0;
   }
+}
+
+/*
+** glibc returns the free end of its heap to the system above a threshold, which begins so low that
+** a body of a megabyte, and the Lua string made of it, give their pages back and fault them in
+** again each time: three quarters of what such a request costs. The threshold follows the largest
+** block that was mapped and freed (mallopt(3), M_MMAP_THRESHOLD; twice its size, here 32 MiB), so
+** one is made and given back, untouched. No setting is changed; other allocators do not mind.
+*/
+void ed_mem_expect_bulk (ed_mem *mem) {
+#ifdef __GLIBC__
+  void *volatile block; /* or the pair would be optimised away */
+  if (mem->expects_bulk) return;
+  block = malloc(BULK);
+  free(block);
+#endif
+  mem->expects_bulk = true;
 }

@@ -27,11 +27,12 @@ typedef struct ed_mem_spare {
 } ed_mem_spare;
 
 typedef struct ed_mem {
-  size_t bytes;                      /* live, as asked for */
-  size_t blocks;                     /* live */
-  size_t asked;                      /* times that the system was asked for memory */
-  size_t fail_in;                    /* 1: the next request fails; 0: none will */
-  bool fails_on;                     /* and so do all behind that one */
+  size_t bytes;   /* live, as asked for */
+  size_t blocks;  /* live */
+  size_t asked;   /* times that the system was asked for memory */
+  size_t fail_in; /* 1: the next request fails; 0: none will */
+  bool fails_on;  /* and so do all behind that one */
+  bool expects_bulk;
   ed_mem_spare *spare[ED_MEM_KINDS]; /* freed blocks by size in steps */
   unsigned short kept[ED_MEM_KINDS]; /* how many are in each list */
 } ed_mem;
@@ -47,5 +48,8 @@ void *ed_mem_resize (ed_mem *mem, void *block, size_t old, size_t size);
 
 /* Hand all kept blocks back to the system. */
 void ed_mem_trim (ed_mem *mem);
+
+/* Blocks of a megabyte will come and go from now on, ours and Lua's. */
+void ed_mem_expect_bulk (ed_mem *mem);
 
 #endif

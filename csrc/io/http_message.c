@@ -12,7 +12,9 @@
 enum {
   FIELDS = 1000, /* of any head: the larger of the two limits */
   MAX_INTERIMS = 32,
-  RESERVE_TOP = 1 << 20 /* room made at once for a body that is announced */
+  RESERVE_MIN = 1 << 16, /* a body with so much still to come is read to its place */
+  BULK_MIN = 1 << 18,    /* from here on the system's allocator is told */
+  RESERVE_TOP = 1 << 20  /* room made at once on the word of a peer */
 };
 
 void ed_http_start (
@@ -101,15 +103,12 @@ static bool has_body (const ed_http_message *m) {
 }
 
 /* The head is whole: what of the body? */
-static void begin_body (ed_http_message *m, ed_stream *stream, size_t len) {
-  ed_loop *loop = stream->handle.loop;
+static void begin_body (ed_http_message *m, size_t len) {
   m->head_len = len;
   m->first = m->heard;
   m->phase = ED_HTTP_BODY;
   if (m->framing == ED_HTTP1_CHUNKED) ed_chunked_init(&m->chunked, chunk_limits_of(m));
   if (m->length > m->max_body) refuse(m, ED_HTTP_EBODY);
-  else if (!m->head_only && m->length > stream->in.size && m->length <= RESERVE_TOP)
-    ed_buf_reserve(&stream->in, &loop->mem, (size_t)m->length + len - stream->in.size);
 }
 
 /* Find and parse the head. False: more is needed. */
@@ -128,7 +127,7 @@ static bool read_head (ed_http_message *m, ed_stream *stream) {
     code = parse_head(m, bytes, (size_t)len);
     if (code != ED_HTTP1_OK) return refuse(m, code);
     if (m->status == 101) return refuse(m, ED_HTTP_ESWITCH);
-    if (!skip_interim(m, stream, (size_t)len)) begin_body(m, stream, (size_t)len);
+    if (!skip_interim(m, stream, (size_t)len)) begin_body(m, (size_t)len);
   }
   return true;
 }
@@ -163,8 +162,26 @@ static bool decode (ed_http_message *m, ed_stream *stream) {
   return event == ED_CHUNK_END && finish(m);
 }
 
+/*
+** Room for much that is still to come, and a byte more, so that a read which fills it tells that
+** there is no more. What a peer has announced but not sent is trusted up to a limit; where there is
+** no memory, it shows when the bytes come.
+*/
+static void make_room (ed_stream *stream, uint64_t missing) {
+  ed_mem *mem = &stream->handle.loop->mem;
+  size_t top = stream->in.size > RESERVE_TOP ? stream->in.size : RESERVE_TOP;
+  bool has_room = stream->in.room > ED_READ_ROOM && ed_buf_free_room(&stream->in) > 0;
+  if (missing < RESERVE_MIN || has_room) return;
+  if (missing >= BULK_MIN) ed_mem_expect_bulk(mem);
+  ed_buf_fit(&stream->in, mem, missing < top ? (size_t)missing + 1 : top);
+}
+
 static bool read_counted (ed_http_message *m, ed_stream *stream) {
-  if (stream->in.size - m->head_len < m->length) return false;
+  uint64_t have = stream->in.size - m->head_len;
+  if (have < m->length) {
+    make_room(stream, m->length - have);
+    return false;
+  }
   m->body_len = (size_t)m->length;
   return finish(m);
 }

@@ -85,13 +85,6 @@ bool ed_stream_is_closed (const ed_stream *stream) { return stream->handle.is_cl
 
 /* ---- reading ---- */
 
-static void on_alloc (uv_handle_t *uv, size_t suggested, uv_buf_t *buf) {
-  ed_handle *handle = uv->data;
-  (void)suggested;
-  buf->base = ed_loop_borrow_buffer(handle->loop);
-  buf->len = buf->base != NULL ? ED_READ_ROOM : 0;
-}
-
 static void stop_reading (ed_stream *stream) {
   uv_read_stop(&stream->handle.uv.stream);
   stream->is_reading = false;
@@ -100,6 +93,28 @@ static void stop_reading (ed_stream *stream) {
 static size_t high_water (const ed_stream *stream) {
   return stream->reader != NULL && stream->high > ED_STREAM_HIGH ? stream->high
                                                                  : ED_STREAM_HIGH;
+}
+
+/*
+** How much is read to its place at once: there is room for it where a reader that waits for much
+** has made some, or where much had to be kept.
+*/
+static size_t own_room (const ed_stream *stream) {
+  const ed_buf *in = &stream->in;
+  size_t high = high_water(stream), room = ed_buf_free_room(in);
+  if (in->room <= ED_READ_ROOM || stream->filter != NULL || in->size >= high) return 0;
+  return room < high - in->size ? room : high - in->size;
+}
+
+static void on_alloc (uv_handle_t *uv, size_t suggested, uv_buf_t *buf) {
+  ed_stream *stream = uv->data;
+  (void)suggested;
+  buf->len = own_room(stream);
+  if (buf->len > 0) buf->base = ed_buf_bytes(&stream->in) + stream->in.size;
+  else {
+    buf->base = ed_loop_borrow_buffer(stream->handle.loop);
+    buf->len = buf->base != NULL ? ED_READ_ROOM : 0;
+  }
 }
 
 /* Much data in an empty stream stays where it is: the stream keeps the read buffer itself. */
@@ -132,15 +147,29 @@ void ed_stream_take_bytes (ed_stream *stream, char *buffer, size_t n) {
   ed_loop_return_buffer(loop, buffer);
 }
 
+/* Did on_alloc hand out the stream's own room? */
+static bool is_own (const ed_stream *stream, const char *buffer) {
+  const ed_buf *in = &stream->in;
+  return in->room > ED_READ_ROOM && buffer == in->block + in->start + in->size;
+}
+
+static void return_buffer (ed_stream *stream, char *buffer) {
+  if (!is_own(stream, buffer)) ed_loop_return_buffer(stream->handle.loop, buffer);
+}
+
 static void take_arrival (ed_stream *stream, ssize_t n, char *buffer) {
   if (n == UV_EOF) n = end_status(stream);
+  if (n > 0 && is_own(stream, buffer)) {
+    ed_buf_commit(&stream->in, (size_t)n);
+    return;
+  }
   if (stream->filter == NULL && n > 0) {
     ed_stream_take_bytes(stream, buffer, (size_t)n);
     return;
   }
   if (stream->filter != NULL) stream->filter->feed(stream, buffer, n);
   else stream->ended = (int)n;
-  ed_loop_return_buffer(stream->handle.loop, buffer);
+  return_buffer(stream, buffer);
 }
 
 void ed_stream_consume (ed_stream *stream, size_t n) {
@@ -158,7 +187,7 @@ static void on_read (uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
   ed_stream *stream = uv->data;
   ed_op *op;
   if (n == 0) {
-    ed_loop_return_buffer(stream->handle.loop, buf->base);
+    return_buffer(stream, buf->base);
     return;
   }
   stream->handle.loop->progress++;
@@ -247,15 +276,19 @@ static void on_write (uv_write_t *req, int status) {
   ed_stream_begin_next(stream);
 }
 
-ssize_t ed_stream_send_raw (ed_stream *stream, uv_buf_t *piece, unsigned n) {
+/* One piece is the usual case, and cheaper for the system than a list of one. */
+static ssize_t send_pieces (int fd, uv_buf_t *piece, unsigned n) {
   struct msghdr message = {.msg_iov = (struct iovec *)piece, .msg_iovlen = n};
+  if (n == 1) return send(fd, piece->base, piece->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+  return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+ssize_t ed_stream_send_raw (ed_stream *stream, uv_buf_t *piece, unsigned n) {
   uv_os_fd_t fd;
   ssize_t sent;
   if (stream->handle.uv.stream.write_queue_size > 0) return 0;
   if (uv_fileno(&stream->handle.uv.any, &fd) < 0) return UV_EBADF;
-  do {
-    sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-  } while (sent < 0 && errno == EINTR);
+  do { sent = send_pieces(fd, piece, n); } while (sent < 0 && errno == EINTR);
   if (sent >= 0) return sent;
   if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) return 0;
   return uv_translate_sys_error(errno);

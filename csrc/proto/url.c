@@ -55,7 +55,9 @@ static bool is_clean (const char *text, size_t len) {
 
 /* How many bytes come before the first of the 'stops', or the end. */
 static size_t count_until (const char *text, size_t len, const char *stops) {
+  const char *only = len > 0 && stops[1] == '\0' ? memchr(text, *stops, len) : NULL;
   size_t n = 0;
+  if (stops[1] == '\0') return only != NULL ? (size_t)(only - text) : len;
   while (n < len && (text[n] == '\0' || strchr(stops, text[n]) == NULL)) n++;
   return n;
 }
