@@ -193,7 +193,11 @@ static void on_read (uv_stream_t *uv, ssize_t n, const uv_buf_t *buf) {
   stream->handle.loop->progress++;
   take_arrival(stream, n, buf->base);
   op = stream->reader;
-  if (op != NULL && stream->want(stream, op)) answer_reader(stream, op->status);
+  if (op != NULL && stream->want(stream, op)) {
+    answer_reader(stream, op->status);
+    if (stream->ended == 0)
+      return; /* it will be taken: not worth two calls of the system */
+  }
   if (stream->is_reading && (stream->ended != 0 || stream->in.size > high_water(stream)))
     stop_reading(stream);
 }
