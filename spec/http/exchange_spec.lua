@@ -22,6 +22,10 @@ local WAITS = {
     start = function(stream, message) return native.exchange(stream, message, HEAD) end,
     answer = origin.answer "x",
   },
+  fetch = {
+    start = function(stream, message) return native.fetch(stream, message, HEAD) end,
+    answer = origin.answer "x",
+  },
   read_body = {
     start = function(stream, message)
       assert(native.exchange(stream, message, HEAD, nil, -1, true))
@@ -115,6 +119,30 @@ function TestWaits:test_closed_before()
   local result, err = native.exchange(stream, native.message(), HEAD)
   lu.assertNil(result)
   lu.assertEquals(err.kind, "closed")
+end
+
+function TestWaits:test_fetch_takes_only_what_is_fit()
+  local server <close> = origin.keep(origin.answer "x")
+  local stream, message = connect(server), native.message()
+  for _ = 1, 2 do
+    local status, head, body, prospect = native.fetch(stream, message, HEAD)
+    lu.assertEquals({ status, body, prospect }, { 200, "x", 0 })
+    lu.assertEquals(head:sub(1, 15), "HTTP/1.1 200 OK")
+  end
+  stream:close()
+  lu.assertIs(native.fetch(stream, message, HEAD), false)
+  lu.assertError(native.fetch, stream, stream, HEAD)
+  lu.assertError(native.fetch, message, message, HEAD)
+end
+
+function TestWaits:test_what_fetch_says_of_an_answer()
+  local fields = { [1] = "Content-Encoding: br\r\n", [2] = "set-cookie: a=b\r\n", [4] = "KEEP-ALIVE: timeout=1\r\n",
+    [8] = "Connection: close\r\n", [6] = "Set-Cookie: a=b\r\nKeep-Alive: x\r\n", [0] = "Content-Encodinx: br\r\n" }
+  for prospect, field in pairs(fields) do
+    local server <close> = origin.keep(origin.answer("x", field))
+    local stream <close> = connect(server)
+    lu.assertEquals(select(4, native.fetch(stream, native.message(), HEAD)), prospect)
+  end
 end
 
 function TestWaits:test_two_at_once()

@@ -133,22 +133,22 @@ local KEEP_ALIVE, MUST_CLOSE = 4, 8   -- of what core.http.fetch says
 
 --- What the short way is not made for: failures, redirects, codings, connections that end.
 local function go_on(self, plan, connection, began, in_time, status, head, body, prospect, first, ended, trailers)
-  local pool = self.pool
+  local kept = self.pool
   if not in_time then return nil, errors.timed_out(connection.message:phase(), plan.url) end
   if status == false then
-    pool:reject(connection)
+    kept:reject(connection)
     return at_length(self, plan, response.new(began))
   end
   if not status then
     local err, nothing_came = head, body
     if not (nothing_came and plan.is_idempotent) then return nil, exchange.blame(plan, connection, err) end
-    pool:drop(connection)
+    kept:drop(connection)
     local job = response.new(began)
     job.needs_fresh_ = true
     return at_length(self, plan, job)
   end
-  local seconds = prospect & KEEP_ALIVE ~= 0 and exchange.keep_seconds(pool, head) or pool.keep_alive
-  if prospect & MUST_CLOSE ~= 0 then pool:drop(connection) else pool:keep(connection, ended + seconds) end
+  local seconds = prospect & KEEP_ALIVE ~= 0 and exchange.keep_seconds(kept, head) or kept.keep_alive
+  if prospect & MUST_CLOSE ~= 0 then kept:drop(connection) else kept:keep(connection, ended + seconds) end
   local job = whole(status, plan.url, head, body, began, first, ended)
   job.trailers_, job.phase_, job.message_, job.is_there_ = trailers, "exchange", connection.message, true
   return at_length(self, plan, job)
@@ -162,8 +162,8 @@ local function over_idle(self, plan, idle, began)
   if prospect ~= 0 or trailers or status >= 300 and status <= 399 then
     return go_on(self, plan, connection, began, in_time, status, head, body, prospect, first, ended, trailers)
   end
-  local pool = self.pool
-  pool:keep(connection, ended + pool.keep_alive)
+  local kept = self.pool
+  kept:keep(connection, ended + kept.keep_alive)
   return whole(status, plan.url, head, body, began, first, ended)
 end
 
