@@ -212,7 +212,8 @@ function TestServer:test_ours_alone()
 end
 
 function TestServer:test_lists_numbers_and_many_fields_go_the_long_way()
-  lu.assertStrContains(both_ways("GET", 200, { ["Set-Cookie"] = { "a=1", "b=2" }, N = 7 }, "x"), "N: 7\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n")
+  lu.assertStrContains(both_ways("GET", 200, { ["Set-Cookie"] = { "a=1", "b=2" }, N = 7 }, "x"),
+    "N: 7\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n")
   local fields = {}
   for i = 1, 40 do fields[("X-%02d"):format(i)] = ("v"):rep(i * 10) end
   local answer = both_ways("GET", 200, fields, "x")

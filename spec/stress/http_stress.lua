@@ -6,7 +6,8 @@ local model = require "spec.http.model"
 
 local requests, seed = tonumber(arg[1]) or 1000000, tonumber(arg[2]) or os.time()
 math.randomseed(seed)
-local ok, problem = pcall(eddy.run, model, requests)
-if not ok then print(("seed %d: %s"):format(seed, problem)) end
+local ok, reused, answered = pcall(eddy.run, model, requests)
+if not ok then print(("seed %d: %s"):format(seed, reused))
+else print(("seed %d: %d requests, %d answered, each with its own; %d over kept connections"):format(seed, requests, answered, reused)) end
 print(("%d passed, %d failed"):format(ok and 1 or 0, ok and 0 or 1))
 os.exit(ok)
