@@ -138,9 +138,12 @@ static bool answer_text (lua_State *L, ed_http_conn *conn) {
 
 static bool answer (lua_State *L, ed_http_conn *conn) {
   line lines[LINES];
+  bool is_text = lua_type(L, 2) == LUA_TSTRING;
   lua_Integer status;
   int n;
-  if (lua_type(L, 2) == LUA_TSTRING) return answer_text(L, conn);
+  if (!lua_isnil(L, 5) && lua_rawlen(L, is_text ? 2 : 4) > (size_t)lua_tointeger(L, 5))
+    return false;
+  if (is_text) return answer_text(L, conn);
   if (!lua_isinteger(L, 2) || (!lua_isnil(L, 4) && lua_type(L, 4) != LUA_TSTRING))
     return false;
   status = lua_tointeger(L, 2);
@@ -150,15 +153,16 @@ static bool answer (lua_State *L, ed_http_conn *conn) {
 }
 
 /*
-** exchange:answer(status | text, fields, body) --> boolean
+** http.answer(exchange, status | text, fields, body [, most]) --> boolean
 ** Answer with what a handler has returned, if it is of the usual form: a status, a table of
-** texts or nil, a body or nil; or a text alone. False: it is not, or there is more to do than that;
-** nothing has happened. Does not wait; the exchange has ended after true.
+** texts or nil, a body of at most so many bytes or nil; or such a text alone. False: it is not, or
+** there is more to do than that; nothing has happened. Does not wait; the exchange has ended after
+** true.
 */
 int ed_l_http_answer (lua_State *L) {
   ed_http_conn_box *box = ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_HTTP_CONN);
   ed_http_conn *conn = box->conn;
-  lua_settop(L, 4);
+  lua_settop(L, 5);
   lua_pushboolean(
     L, conn != NULL && !conn->has_begun && !box->is_held && answer(L, conn));
   return 1;

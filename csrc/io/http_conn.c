@@ -377,7 +377,11 @@ void ed_http_conn_start (ed_http_conn *conn, ed_http_conn_box *box, ed_task *tas
   conn->task = task;
   conn->ended.ended = on_handler_ended;
   ed_list_append(&task->watchers, &conn->ended.link);
-  if (conn->stream->ended == 0) watch(conn);
+}
+
+void ed_http_conn_watch (ed_http_conn *conn) {
+  if (conn->state == ED_CONN_BUSY && !conn->is_watching && conn->stream->ended == 0)
+    watch(conn);
 }
 
 /* ---- Times ---- */

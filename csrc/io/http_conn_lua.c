@@ -373,7 +373,6 @@ static int l_upgrade (lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-  {"answer", ed_l_http_answer},
   {"respond", l_respond},
   {"begin", l_begin},
   {"write", l_write},

@@ -108,11 +108,17 @@ static void serve_first (lua_State *L, ed_http_server *server, ed_scope *owner) 
   ed_http_conn *conn = ED_OF(server->queue.next, ed_http_conn, queued);
   ed_http_conn_box *box;
   ed_task *task;
+  int top = lua_gettop(L);
+  lua_pushnil(L);
   lua_pushvalue(L, 2);
   box = ed_http_conn_push(L, conn);
+  lua_pushvalue(L, top + 3);
+  lua_replace(L, top + 1); /* the box stays, also when its task is over */
   task = ed_task_spawn(L, server->loop, owner, 3, false);
   ed_http_conn_start(conn, box, task);
   run_now(server->loop, task);
+  if (box->conn != NULL) ed_http_conn_watch(box->conn);
+  lua_settop(L, top);
 }
 
 /* Some of the queue: what is left waits until the others had a turn. */
@@ -300,6 +306,7 @@ static int l_reason (lua_State *L) {
 static const luaL_Reg functions[] = {
   {"server", l_server},
   {"reason", l_reason},
+  {"answer", ed_l_http_answer},
   {"split_head", ed_l_http_split_head},
   {NULL, NULL},
 };

@@ -143,6 +143,9 @@ void ed_http_conn_refuse (ed_http_conn *conn, int status);
 /* The handler's task is there, with what ed_http_conn_push has pushed. */
 void ed_http_conn_start (ed_http_conn *conn, ed_http_conn_box *box, ed_task *task);
 
+/* The handler has begun, and waits: from now on the peer's end is news for it. */
+void ed_http_conn_watch (ed_http_conn *conn);
+
 /* The handler has no more to do with it. */
 void ed_http_conn_detach (ed_http_conn *conn);
 
@@ -178,7 +181,7 @@ const char *ed_http_reason (int status);
 /* Push what a handler gets: the box, the head, the body; the message stays the connection's. */
 ed_http_conn_box *ed_http_conn_push (lua_State *L, ed_http_conn *conn);
 
-/* exchange:answer, http.split_head (http_answer.c) */
+/* http.answer, http.split_head (http_answer.c) */
 int ed_l_http_answer (lua_State *L);
 int ed_l_http_split_head (lua_State *L);
 

@@ -3,6 +3,7 @@
 -- to answer alike.
 local lu = ...
 local eddy = require "eddy"
+local core = require "eddy.core"
 local http = require "eddy.http"
 local net = require "eddy.net"
 local origin = require "spec.http.origin"
@@ -318,7 +319,18 @@ function TestServer:test_exchange_is_over_behind_the_answer()
   for _ = 1, 3 do assert(http.get(url)) end
   local _, err = kept.exchange_:respond(200, "", "crossed")
   lu.assertEquals(err.code, "ECLOSED")
-  lu.assertFalse(kept.exchange_:answer("crossed"))
+  lu.assertFalse(core.http.answer(kept.exchange_, "crossed"))
+end
+
+function TestServer:test_bodies_above_what_the_short_way_may_carry()
+  local said = {}
+  local server <close> = serve(function(req)
+    said[1] = core.http.answer(req.exchange_, "four", nil, nil, 3)
+    said[2] = core.http.answer(req.exchange_, 200, nil, "four", 3)
+    said[3] = core.http.answer(req.exchange_, 200, nil, "four", 4)
+  end)
+  lu.assertStrContains(ask(server), "\r\n\r\nfour")
+  lu.assertEquals(said, { false, false, true })
 end
 
 return { TestClient = TestClient, TestLarge = TestLarge, TestServer = TestServer }

@@ -14,7 +14,7 @@ local misuse = require "eddy.http.misuse"
 local response = require "eddy.http.server_response"
 
 local request_meta, send_answer, pcall = incoming.meta, response.send, eddy.pcall
-local raw_pcall = _G.pcall
+local answer, setmetatable, raw_pcall = core.http.answer, setmetatable, _G.pcall
 
 local server = {}
 
@@ -75,7 +75,7 @@ local function runner(self)
     local req = setmetatable({ exchange_ = exchange, head_ = head, body = body, compress_ = compression }, request_meta)
     if has_log then return conclude(self, req, eddy.now(), raw_pcall(handler, req)) end
     local ok, status, fields, content = raw_pcall(handler, req)
-    if ok and exchange:answer(status, fields, content, most) then return end
+    if ok and answer(exchange, status, fields, content, most) then return end
     conclude(self, req, nil, ok, status, fields, content)
   end
 end
