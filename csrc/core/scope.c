@@ -48,7 +48,9 @@ void ed_scope_pop (ed_scope *scope) {
   scope->is_closed = true;
   scope->parent->inner = NULL;
   scope->host->scope = scope->parent;
-  if (scope->cause == scope) scope->host->swallowed = 0; /* its cancellation ends here */
+  if (scope->cause != scope) return;
+  scope->host->swallowed = 0; /* its cancellation ends here, */
+  scope->host->since = 0;     /* and the grace of the next one begins anew */
 }
 
 static ed_scope *root_of_child (ed_link *link) {
