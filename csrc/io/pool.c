@@ -145,7 +145,7 @@ static void close_worker (ed_thread *thread) {
 /* The thread's last act under the lock; whoever joins it frees it, unless it was left. */
 static void end_thread (ed_thread *thread) {
   ed_pool *pool = thread->pool;
-  ed_interrupt_accept(NULL);
+  ed_interrupt_ignore(&thread->worker.interruptible);
   ed_list_remove(&thread->link);
   if (thread->is_left) pool->nleft--, free(thread);
   else {

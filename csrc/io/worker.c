@@ -63,17 +63,18 @@ static void stop_hook (lua_State *L, lua_Debug *at) {
 static void set_hook (lua_State *L) { lua_sethook(L, stop_hook, LUA_MASKCOUNT, 1); }
 
 /* In a signal handler, on the worker's thread. */
-static void act_on_interrupt (ed_interruptible *who) {
+static bool act_on_interrupt (ed_interruptible *who) {
   ed_worker *w = (ed_worker *)who;
   const ed_task *task;
-  if (!w->is_in_lua || !atomic_load(&w->is_stopping)) return;
+  if (!w->is_in_lua || !atomic_load(&w->is_stopping)) return false;
   set_hook(w->L);
-  if (w->loop == NULL) return;
+  if (w->loop == NULL) return true;
   for (const ed_resumed *at = w->loop->resumed; at != NULL; at = at->outer)
     set_hook(at->co);
   task = w->loop->current;
   if (task != NULL && task->co != NULL) set_hook(task->co);
   if (w->has_wake) uv_async_send(&w->wake);
+  return true;
 }
 
 /* A wait of this state's eddy.run is over: its tasks are to end. */

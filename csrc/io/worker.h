@@ -15,8 +15,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "core/interrupt.h"
 #include "core/loop.h"
-#include "io/interrupt.h"
 #include "io/transfer.h"
 
 /* A C function of package.preload, which works in every state. */

@@ -1,22 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
 ** One signal, one handler. A thread knows who it is through a variable of its own, because a
-** handler is told nothing else; it is set once, when the thread starts.
+** handler is told nothing else: a list, changed so that the handler, which may come in between,
+** finds one or the other.
 */
-#include "io/interrupt.h"
+#include "core/interrupt.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
-static _Thread_local ed_interruptible *self;
+static _Thread_local ed_interruptible *self; /* the innermost, or NULL */
 
 static pthread_mutex_t guard = PTHREAD_MUTEX_INITIALIZER;
 static unsigned users;          /* under 'guard' */
 static struct sigaction before; /* what stood there when the first user came */
 
-void ed_interrupt_accept (ed_interruptible *who) { self = who; }
+void ed_interrupt_accept (ed_interruptible *who) {
+  who->outer = self;
+  atomic_signal_fence(memory_order_release);
+  self = who;
+}
+
+void ed_interrupt_ignore (ed_interruptible *who) {
+  ed_interruptible **at = &self;
+  while (*at != NULL && *at != who) at = &(*at)->outer;
+  if (*at != NULL) *at = who->outer;
+  atomic_signal_fence(memory_order_release);
+}
 
 static void handle_signal (int number, siginfo_t *info, void *context);
 
@@ -31,8 +44,9 @@ static void pass_on (int number, siginfo_t *info, void *context) {
 
 static void handle_signal (int number, siginfo_t *info, void *context) {
   int error = errno;
-  if (self != NULL) self->act(self);
-  else pass_on(number, info, context);
+  bool is_ours = false;
+  for (ed_interruptible *at = self; at != NULL; at = at->outer) is_ours |= at->act(at);
+  if (!is_ours) pass_on(number, info, context);
   errno = error;
 }
 
