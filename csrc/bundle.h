@@ -10,8 +10,8 @@
 #include <stddef.h>
 
 typedef struct ed_bundle_entry {
-  const char *name;           /* what 'require' is given: "eddy.net" */
-  const char *chunk;          /* chunk name for messages: "@eddy/net.lua" */
+  const char *name;  /* what 'require' is given: "eddy.net" */
+  const char *chunk; /* chunk name for messages: "=eddy/net.lua", unlike a file's */
   const unsigned char *bytes; /* not terminated */
   size_t size;
 } ed_bundle_entry;

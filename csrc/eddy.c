@@ -18,6 +18,7 @@
 #include "core/loop.h"
 #include "core/probe.h"
 #include "core/run.h"
+#include "core/slice.h"
 #include "core/time.h"
 #include "core/trace.h"
 #include "core/var.h"
@@ -120,6 +121,16 @@ static int l_allocations (lua_State *L) {
   return 1;
 }
 
+/*
+** core.library()
+** Called once by a module of the library: what lies beside it is the library's own Lua, in which
+** no task is preempted.
+*/
+static int l_library (lua_State *L) {
+  ed_slice_library(L, ed_loop_of(L));
+  return 0;
+}
+
 static const luaL_Reg functions[] = {
   {"isatty", l_isatty},
   {"checkpoint", l_checkpoint},
@@ -130,6 +141,7 @@ static const luaL_Reg functions[] = {
   {"raise", l_raise},
   {"methods", l_methods},
   {"allocations", l_allocations},
+  {"library", l_library},
   {NULL, NULL},
 };
 

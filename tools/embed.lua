@@ -27,7 +27,7 @@ end
 local entries = {}
 for i = 2, #arg do
   local path = assert(arg[i]:match("^" .. ROOT:gsub("%p", "%%%0") .. "(.*%.lua)$"), arg[i] .. ": not under " .. ROOT)
-  entries[#entries + 1] = { name = module_name(path), chunk = "@" .. path, text = read(arg[i]) }
+  entries[#entries + 1] = { name = module_name(path), chunk = "=" .. path, text = read(arg[i]) }
 end
 table.sort(entries, function(a, b) return a.name < b.name end)
 

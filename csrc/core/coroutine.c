@@ -12,6 +12,7 @@
 #include "compat.h"
 #include "core/block.h"
 #include "core/class.h"
+#include "core/limits.h"
 #include "core/trace.h"
 
 /* One coroutine that was entered from 'outer'. */
@@ -26,7 +27,19 @@ typedef struct ed_nest {
   level at[];
 } ed_nest;
 
-static level *top_level (ed_task *task) { return &task->nest->at[task->nest->depth - 1]; }
+static ed_nest *nest_of (const ed_task *task) {
+  return task->has_limits ? task->limits->nest : task->nest;
+}
+
+static void set_nest (ed_task *task, ed_nest *nest) {
+  if (task->has_limits) task->limits->nest = nest;
+  else task->nest = nest;
+}
+
+static level *top_level (ed_task *task) {
+  ed_nest *nest = nest_of(task);
+  return &nest->at[nest->depth - 1];
+}
 
 /* ---- the nest ---- */
 
@@ -36,27 +49,29 @@ static size_t nest_size (int room) {
 
 /* Room for one more level; false when memory is short. */
 static bool reserve_level (ed_task *task) {
-  ed_nest *nest = task->nest;
+  ed_nest *nest = nest_of(task);
   int old = nest != NULL ? nest->room : 0, room = old > 0 ? old * 2 : 2;
   if (nest != NULL && nest->depth < old) return true;
   nest = ed_mem_resize(
     &task->loop->mem, nest, old > 0 ? nest_size(old) : 0, nest_size(room));
   if (nest == NULL) return false;
-  if (task->nest == NULL) nest->depth = 0;
+  if (old == 0) nest->depth = 0;
   nest->room = room;
-  task->nest = nest;
+  set_nest(task, nest);
   return true;
 }
 
 void ed_nest_free (ed_task *task) {
-  if (task->nest == NULL) return;
-  ed_mem_free(&task->loop->mem, task->nest, nest_size(task->nest->room));
-  task->nest = NULL;
+  ed_nest *nest = nest_of(task);
+  if (nest == NULL) return;
+  ed_mem_free(&task->loop->mem, nest, nest_size(nest->room));
+  set_nest(task, NULL);
 }
 
 /* There is room: see refusal. */
 static void enter (lua_State *L, ed_task *task, lua_State *co) {
-  level *l = &task->nest->at[task->nest->depth++];
+  ed_nest *nest = nest_of(task);
+  level *l = &nest->at[nest->depth++];
   l->outer = task->leaf;
   l->scope = task->scope;
   l->blocked_in = task->leaf != L || !lua_isyieldable(L) ? L : NULL;
@@ -68,31 +83,41 @@ static void leave (ed_task *task) {
   level *l = top_level(task);
   if (l->blocked_in != NULL) task->barred--;
   task->leaf = l->outer;
-  task->nest->depth--;
+  nest_of(task)->depth--;
 }
 
 lua_State *ed_nest_outer (const ed_task *task, lua_State *co) {
-  int depth = task->nest != NULL ? task->nest->depth : 0;
+  const ed_nest *nest = nest_of(task);
+  int depth = nest != NULL ? nest->depth : 0;
   lua_State *at = task->leaf;
   while (depth > 0) {
-    lua_State *outer = task->nest->at[--depth].outer;
+    lua_State *outer = nest->at[--depth].outer;
     if (at == co) return outer;
     at = outer;
   }
   return NULL;
 }
 
+static void close_one (ed_loop *loop, lua_State *co) {
+  loop->closing = co;
+  lua_closethread(co, loop->L);
+  loop->closing = NULL;
+}
+
 void ed_nest_close (ed_task *task) {
-  while (task->nest != NULL && task->nest->depth > 0) {
+  const ed_nest *nest = nest_of(task);
+  while (nest != NULL && nest->depth > 0) {
     lua_State *co = task->leaf;
     leave(task);
-    lua_closethread(co, task->loop->L);
+    close_one(task->loop, co);
   }
+  close_one(task->loop, task->co);
 }
 
 int ed_nest_raise_blocked (lua_State *L, ed_task *task) {
-  for (int i = task->nest != NULL ? task->nest->depth : 0; i-- > 0;) {
-    const level *l = &task->nest->at[i];
+  const ed_nest *nest = nest_of(task);
+  for (int i = nest != NULL ? nest->depth : 0; i-- > 0;) {
+    const level *l = &nest->at[i];
     if (l->blocked_in == NULL) continue;
     if (l->blocked_in == l->outer) return ed_raise_blocked(L, l->blocked_in);
     break;

@@ -16,7 +16,7 @@
 
 #include "core/loop.h"
 
-/* Close the coroutines inside a task that is killed, the innermost first. */
+/* Close the coroutines of a task that is killed, the innermost first and its own last. */
 void ed_nest_close (ed_task *task);
 
 /* The coroutine from which 'co', one of the task's, was resumed; NULL for its own. */

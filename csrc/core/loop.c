@@ -21,8 +21,10 @@
 
 #include "core/block.h"
 #include "core/handle.h"
+#include "core/limits.h"
 #include "core/probe.h"
 #include "core/site.h"
+#include "core/slice.h"
 
 const char ed_box_key = 0;
 
@@ -264,6 +266,10 @@ static void run_uv (ed_loop *loop, uv_run_mode mode) {
 void ed_loop_run_until (ed_loop *loop, uint64_t end, int batch) {
   bool is_real = !loop->is_manual && !loop->is_paced; /* the end always is */
   while (!ed_list_is_empty(&loop->ready)) {
+    if (loop->watch != NULL) {
+      ed_slice_run_until(loop, end, batch);
+      return;
+    }
     ed_task_run_ready(loop, batch);
     loop->now = ed_loop_now(loop);
     if ((is_real ? loop->now : uv_hrtime()) >= end) break;
@@ -386,6 +392,7 @@ void ed_loop_drain (lua_State *L, ed_loop *loop) {
   loop->L = L;
   loop->is_closing = true;
   ed_loop_kill_all(loop);
+  ed_slice_stop(loop);
   if (loop->pool != NULL) loop->end_pool(loop);
   close_handles(loop);
   let_uv_finish(loop);
@@ -412,6 +419,7 @@ void ed_loop_close (lua_State *L, ed_box *box) {
   if (loop == NULL) return;
   if (loop->hosting != NULL) loop->hosting->closing(L, loop);
   ed_loop_drain(L, loop);
+  ed_limits_close(L, loop);
   loop->is_closing = true;
   if (loop->is_started && !close_uv(loop)) loop->is_left_behind = true;
   box->loop = NULL;
@@ -423,6 +431,7 @@ void ed_loop_close (lua_State *L, ed_box *box) {
   ed_mem_free(&loop->mem, loop->spare, ED_SPARES * sizeof *loop->spare);
   ed_heap_free(&loop->timers, &loop->mem);
   ed_site_free(loop);
+  ed_slice_free(loop);
   if (loop->free_resolver != NULL) loop->free_resolver(loop);
   ed_probe_free(loop);
   ed_mem_trim(&loop->mem);

@@ -79,6 +79,13 @@ enum {
   ED_LUCK_LOOK = 32     /* of these between two looks at the clock */
 };
 
+/* What becomes of a task whose slice is over. */
+typedef enum ed_overrun {
+  ED_OVERRUN_YIELD, /* others get a turn */
+  ED_OVERRUN_GO_ON, /* it gets another slice */
+  ED_OVERRUN_KILL
+} ed_overrun;
+
 /* A coroutine that a script has resumed, on the C stack of whoever did. */
 typedef struct ed_resumed {
   lua_State *co;
@@ -98,6 +105,8 @@ typedef struct ed_hosting {
   void (*posted)(ed_loop *loop); /* once a turn, after libuv: what other threads sent */
   bool (*report)(lua_State *L, ed_loop *loop);  /* error at 1, its task or nil at 2 */
   void (*closing)(lua_State *L, ed_loop *loop); /* the runtime goes; all still works */
+  /* in the task, between two instructions: it has run for 'ns'; 'place' is "" or file:line */
+  ed_overrun (*overrun)(ed_loop *loop, ed_task *task, uint64_t ns, const char *place);
 } ed_hosting;
 
 struct ed_loop {
@@ -113,6 +122,7 @@ struct ed_loop {
   bool is_sweeping;
   ed_link ready;
   ed_task *current;
+  struct ed_slices *watch; /* turns are watched (core/slice), or NULL */
   ed_task *root;
   ed_watch root_watch; /* 'run' awaits the root */
   ed_probe *probe;     /* of a test (core/probe), or NULL */
@@ -159,8 +169,14 @@ struct ed_loop {
   void (*free_resolver)(ed_loop *loop);
   void *pool; /* of io/offload, while its threads live */
   void (*end_pool)(ed_loop *loop);
-  ed_resumed *resumed; /* the innermost, or NULL */
-  void *worker;        /* whose state this is (io/worker), or NULL */
+  ed_resumed *resumed;      /* the innermost, or NULL */
+  lua_State *closing;       /* coroutine of a killed task whose '<close>' variables run */
+  struct ed_slices *slices; /* of core/slice, or NULL */
+  char *library;            /* how the sources of the library's own Lua begin, or NULL */
+  struct ed_quota *quota;   /* of core/limits, or NULL */
+  struct ed_limits *spare_limits;
+  uint32_t nquotas; /* tasks with a memory limit */
+  void *worker;     /* whose state this is (io/worker), or NULL */
   void (*on_start)(
     ed_loop *loop); /* libuv has started: put your handles beside the alarm */
   void (*on_stop)(ed_loop *loop); /* the uv loop is about to go: close them */

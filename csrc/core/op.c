@@ -345,7 +345,7 @@ static bool is_next (ed_loop *loop, const ed_task *task) {
 int ed_await_task (lua_State *L, ed_op *op, ed_task *next) {
   ed_task *task = op->task;
   ed_loop *loop = task->loop;
-  if (op->done || !may_run_now(loop, next)) return ed_await(L, op, 0);
+  if (op->done || task->has_limits || !may_run_now(loop, next)) return ed_await(L, op, 0);
   hand_to_engine(task, op);
   run_now(loop, task, next);
   if (!is_next(loop, task)) return lua_yieldk(L, 0, (lua_KContext)loop, await_k);

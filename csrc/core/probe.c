@@ -16,6 +16,7 @@
 #include "core/class.h"
 #include "core/handle.h"
 #include "core/site.h"
+#include "core/slice.h"
 
 enum { WHERE_ROOM = 160 };
 
@@ -292,6 +293,20 @@ static int l_collect (lua_State *L) {
 }
 
 /*
+** probe.preempt(count [, everywhere]) --> integer
+** Every task is preempted after each 'count' instructions, from its next resume on; 0: no more.
+** With 'everywhere' also in the library's own Lua, which is not made for that. Returns how
+** often tasks of this state have been preempted so far.
+*/
+static int l_preempt (lua_State *L) {
+  int so_far = ed_slice_every(
+    ed_loop_of(L), (int)luaL_checkinteger(L, 1), lua_toboolean(L, 2));
+  if (so_far < 0) return luaL_error(L, "not enough memory");
+  lua_pushinteger(L, so_far);
+  return 1;
+}
+
+/*
 ** probe.config() --> table
 ** A copy of what eddy.config has been given.
 */
@@ -517,6 +532,7 @@ static const luaL_Reg functions[] = {
   {"watch", l_watch},
   {"limit", l_limit},
   {"collect", l_collect},
+  {"preempt", l_preempt},
   {"config", l_config},
   {"root", l_root},
   {"tasks", l_tasks},

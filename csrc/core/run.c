@@ -14,6 +14,7 @@
 #include "core/coroutine.h"
 #include "core/error.h"
 #include "core/probe.h"
+#include "core/slice.h"
 
 enum { MAX_INDENT = 32 }; /* of the task tree */
 
@@ -152,9 +153,15 @@ bool ed_config_is_off (lua_State *L, ed_loop *loop, const char *name) {
   return is_off;
 }
 
+static void start_watchdog (lua_State *L, ed_loop *loop) {
+  int status = ed_slice_start(loop);
+  if (status < 0) luaL_error(L, "cannot start the watchdog: %s", uv_strerror(status));
+}
+
 static void prepare_run (lua_State *L, ed_loop *loop) {
   int status = ed_loop_start(loop);
   if (status < 0) luaL_error(L, "cannot start the loop: %s", uv_strerror(status));
+  start_watchdog(L, loop);
   if (!ed_config_is_off(L, loop, "coroutine")) ed_coroutine_install(L, loop, true);
   push_guard(L);
   loop->L = L;
@@ -203,8 +210,7 @@ static int l_run (lua_State *L) {
 /* ---- config, stats, dump ---- */
 
 static const char *const options[] = {"on_error", "clock", "kill_grace", "coroutine",
-  "seed", "workers", "worker_init", "worker_memory", NULL};
-static const char *const later[] = {"slice", "warn_blocking", NULL};
+  "seed", "workers", "worker_init", "worker_memory", "slice", "warn_blocking", NULL};
 
 static bool is_one_of (const char *name, const char *const *list) {
   while (*list != NULL && strcmp(name, *list) != 0) list++;
@@ -231,10 +237,7 @@ static void check_worker_option (lua_State *L, const char *name) {
 /* All options are checked before any is stored. */
 static void check_option (lua_State *L, const char *name) {
   bool is_off = !lua_toboolean(L, -1);
-  if (is_one_of(name, later) && !is_off)
-    luaL_error(L, "not yet: config option '%s'", name);
-  if (!is_one_of(name, later) && !is_one_of(name, options))
-    luaL_error(L, "unknown config option '%s'", name);
+  if (!is_one_of(name, options)) luaL_error(L, "unknown config option '%s'", name);
   if (is_off) return;
   if (strcmp(name, "on_error") == 0 && !lua_isfunction(L, -1))
     luaL_error(L, "config option 'on_error' must be a function");
@@ -242,6 +245,9 @@ static void check_option (lua_State *L, const char *name) {
     && !(lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) >= 0))
     luaL_error(L, "config option 'kill_grace' must be seconds");
   if (strcmp(name, "clock") == 0) check_clock(L);
+  if ((strcmp(name, "slice") == 0 || strcmp(name, "warn_blocking") == 0)
+    && !(lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) > 0))
+    luaL_error(L, "config option '%s' must be a positive number of seconds", name);
   if (strncmp(name, "worker", 6) == 0) check_worker_option(L, name);
 }
 
@@ -273,8 +279,25 @@ static void set_seed (lua_State *L, ed_loop *loop) {
   lua_pop(L, 1);
 }
 
+/* The ns of an option of the table at 1; 0 when it is off; what it was if nothing is said. */
+static uint64_t given_ns (lua_State *L, const char *name, uint64_t ns) {
+  int type = lua_getfield(L, 1, name);
+  if (type == LUA_TNUMBER) ns = ed_slice_ns(lua_tonumber(L, -1));
+  else if (type != LUA_TNIL) ns = 0;
+  lua_pop(L, 1);
+  return ns;
+}
+
+static void set_slices (lua_State *L, ed_loop *loop) {
+  ed_policy policy = ed_slice_policy(loop);
+  policy.slice = given_ns(L, "slice", policy.slice);
+  policy.warn = given_ns(L, "warn_blocking", policy.warn);
+  if (!ed_slice_set(loop, &policy)) luaL_error(L, "not enough memory");
+  if (loop->is_running) start_watchdog(L, loop);
+}
+
 /*
-** eddy.config{on_error=, clock=, kill_grace=, coroutine=, seed=}
+** eddy.config{on_error=, clock=, kill_grace=, coroutine=, seed=, slice=, warn_blocking=}
 ** Belongs to the runtime and persists between runs; false restores a default. Raises while a
 ** run is on.
 */
@@ -296,6 +319,7 @@ static int l_config (lua_State *L) {
   set_clock(L, loop);
   set_kill_grace(L, loop);
   set_seed(L, loop);
+  set_slices(L, loop);
   if (ed_config_is_off(L, loop, "coroutine")) ed_coroutine_install(L, loop, false);
   return 0;
 }

@@ -218,7 +218,7 @@ void ed_cancel_push (lua_State *L, ed_loop *loop, ed_scope *scope) {
 ** Has it been catching cancellations for longer than config.kill_grace? What it spends behind
 ** shields and waiting for children does not count: these end by themselves.
 */
-static bool has_used_up_grace (ed_task *task) {
+bool ed_cancel_is_overdue (ed_task *task) {
   uint64_t now = ed_loop_now(task->loop) / 1000000 + 1;
   if (task->since == 0) task->since = (uint32_t)now;
   return (uint32_t)now - task->since > task->loop->kill_grace;
@@ -229,7 +229,7 @@ int ed_cancel_raise (lua_State *L, ed_task *task) {
   if (cause == NULL) return luaL_error(L, "cannot await: task is being killed");
   task->swallowed++;
   if (task->swallowed == SWALLOW_WARN) ed_task_warn_swallowed(L, task);
-  if (task->swallowed >= SWALLOW_KILL || has_used_up_grace(task))
+  if (task->swallowed >= SWALLOW_KILL || ed_cancel_is_overdue(task))
     return ed_task_give_up(L, task);
   ed_cancel_push(L, task->loop, cause);
   return lua_error(L);

@@ -86,6 +86,9 @@ void ed_cancel_push (lua_State *L, ed_loop *loop, ed_scope *scope);
 /* Raise the cancellation that applies to the running task. */
 int ed_cancel_raise (lua_State *L, ed_task *task);
 
+/* Has the running task, which is cancelled, gone on for longer than config.kill_grace? */
+bool ed_cancel_is_overdue (ed_task *task);
+
 /*
 ** Which scope, from 'from' outward, made the cancellation error at 'index'? NULL if none did:
 ** then it is an ordinary error.

@@ -19,7 +19,9 @@
 #include "core/class.h"
 #include "core/coroutine.h"
 #include "core/error.h"
+#include "core/limits.h"
 #include "core/loop.h"
+#include "core/slice.h"
 #include "core/trace.h"
 #include "core/var.h"
 
@@ -219,6 +221,7 @@ static int joined_k (lua_State *L, int status, lua_KContext ctx) {
 static int body_k (lua_State *L, int status, lua_KContext ctx) {
   ed_task *task = (ed_task *)ctx;
   task->has_failed = status != LUA_OK && status != LUA_YIELD;
+  if (task->has_failed && task->has_limits) ed_limits_replace(L, task);
   task->nargs = 0;
   if (task->has_failed && task->root.live > 0 && !is_cancellation(L, task, -1)) {
     task->nargs = (int)ed_scope_failures(&task->root);
@@ -253,7 +256,8 @@ static void init_task (
   task->atomic = task->shape = task->outcome = 0;
   task->has_started = task->is_seen = task->is_in_frame = task->has_vars = false;
   task->is_joining = task->is_on_stack = task->is_killed = task->has_yielded = false;
-  task->is_held = task->has_failed = false;
+  task->is_held = task->has_failed = task->has_limits = task->is_preempted = false;
+  task->round = 0;
   ed_list_init(&task->watchers);
   ed_scope_push(&task->root, owner, task, ED_SCOPE_TASK);
   ed_list_append(&owner->children, &task->sibling);
@@ -403,6 +407,7 @@ static void end_task (ed_task *task, ed_task_state outcome) {
   task->state = (uint8_t)outcome;
   task->loop->ntasks--;
   ed_nest_free(task);
+  if (task->has_limits) ed_limits_free(task);
   if (task->has_vars) ed_vars_forget(task->loop->L, task);
   while ((link = ed_list_shift(&task->watchers)) != NULL) {
     ed_watch *watch = ED_OF(link, ed_watch, link);
@@ -466,8 +471,8 @@ static void close_coroutine (ed_task *task) {
     lua_pop(task->co, 1); /* there is no memory for one place more, so we take this */
     store_from_frame(task);
   }
-  ed_nest_close(task);
-  lua_closethread(task->co, task->loop->L);
+  if (task->loop->watch != NULL) ed_slice_close(task->loop, task);
+  else ed_nest_close(task);
 }
 
 static int l_store_cancellation (lua_State *L) {
@@ -510,7 +515,8 @@ static inline __attribute__((always_inline)) void resume (ed_loop *loop, ed_task
   task->state = ED_TASK_RUNNING;
   loop->current = task;
   if (++loop->nresumes == 0) loop->nresumes = 1;
-  status = lua_resume(task->co, loop->L, nargs, &nres);
+  status = loop->watch == NULL ? lua_resume(task->co, loop->L, nargs, &nres)
+                               : ed_slice_resume(loop, task, nargs, &nres);
   loop->current = NULL;
   if (status == LUA_YIELD) {
     if (nres > 0 || task->state == ED_TASK_RUNNING || task->is_killed)
@@ -590,7 +596,7 @@ static void finish_kill (ed_task *task) {
   loop->current = before;
   if (task->op != NULL) ed_op_abandon(task);
   ed_cancel_forget(loop->L, loop, &task->root);
-  end_task(task, ED_TASK_CANCELLED);
+  end_task(task, ed_limits_fail(task) ? ED_TASK_FAILED : ED_TASK_CANCELLED);
 }
 
 /* Children before parents, without recursion: a chain of tasks may be as long as memory. */

@@ -47,7 +47,11 @@ struct ed_task {
   ed_op *op;        /* what the task waits for; NULL: nothing, or taken away by a scope */
   lua_State *co;    /* NULL once the task let go of its coroutine and slot */
   lua_State *leaf;  /* the coroutine inside it that runs or waits; co itself, mostly */
-  struct ed_nest *nest; /* coroutines between co and leaf (core/coroutine), or NULL */
+  union {
+    struct ed_nest *nest; /* coroutines between co and leaf (core/coroutine), or NULL */
+    struct ed_limits
+      *limits; /* has_limits: what it may use (core/limits); the nest is there */
+  };
   ed_loop *loop;
   ed_scope *scope; /* innermost block */
   ed_scope root;   /* the body */
@@ -74,6 +78,9 @@ struct ed_task {
     has_yielded : 1; /* let others run first: core/probe keeps to that, and takes it back */
   bool is_held : 1;    /* keep the slot when it ends: somebody will collect the result */
   bool has_failed : 1; /* the body ended by an error or a cancellation */
+  bool has_limits : 1; /* they lie in the nest's place */
+  bool is_preempted : 1; /* ready, because its slice was over (core/slice), */
+  uint8_t round : 3;     /* in this round of the loop */
 };
 
 static inline bool ed_task_has_ended (const ed_task *task) {
@@ -155,6 +162,9 @@ int ed_task_spawn_with (lua_State *L, ed_loop *loop, ed_scope *owner);
 */
 void ed_task_name (lua_State *L, ed_task *task, char *text, size_t room);
 
+/* As part of a sentence: task 7, or task 'x'. */
+void ed_task_quote (lua_State *L, ed_task *task, char *text, size_t room);
+
 /* Was it given a name by a script? */
 bool ed_task_is_named (lua_State *L, ed_task *task);
 
@@ -167,7 +177,11 @@ bool ed_task_cancel (ed_task *task, ed_why why);
 /* The task failed and nobody can be told: config.on_error gets it. */
 void ed_task_report (ed_task *task);
 
-/* Tell config.on_error that 'task' keeps swallowing its cancellation. */
+/* Tell config.on_error about a task that lives, by an error object. Never raises. */
+void ed_task_warn (
+  lua_State *L, ed_task *task, const char *kind, const char *code, const char *text);
+
+/* It keeps swallowing its cancellation. */
 void ed_task_warn_swallowed (lua_State *L, ed_task *task);
 
 /* The running task will not be resumed: it is killed when it is back in the scheduler. */

@@ -8,6 +8,7 @@
 #include "compat.h"
 #include "core/class.h"
 #include "core/error.h"
+#include "core/limits.h"
 #include "core/loop.h"
 #include "core/site.h"
 #include "core/trace.h"
@@ -139,25 +140,27 @@ void ed_task_set_name (lua_State *L, ed_loop *loop, int task, int name) {
   lua_pop(L, 1);
 }
 
-static void refuse_option (lua_State *L, const char *name) {
-  if (lua_getfield(L, 1, name) != LUA_TNIL)
-    luaL_error(L, "not yet: spawn_with option '%s'", name);
-  lua_pop(L, 1);
-}
-
 int ed_task_spawn_with (lua_State *L, ed_loop *loop, ed_scope *owner) {
+  ed_limits limits;
+  bool has_limits;
+  ed_task *task;
   luaL_checktype(L, 1, LUA_TTABLE);
   ed_check_callable(L, 2);
-  refuse_option(L, "slice"), refuse_option(L, "cpu"), refuse_option(L, "memory");
+  has_limits = ed_limits_check(L, 1, &limits);
   if (lua_getfield(L, 1, "name") != LUA_TNIL) luaL_checkstring(L, -1);
   lua_replace(L, 1);
-  ed_task_spawn(L, loop, owner, lua_gettop(L) - 2, true)->site = ed_site_here(L, loop);
+  if (has_limits) ed_limits_prepare(L, loop, &limits);
+  task = ed_task_spawn(L, loop, owner, lua_gettop(L) - 2, true);
+  task->site = ed_site_here(L, loop);
+  if (has_limits) ed_limits_set(task, &limits);
   if (!lua_isnil(L, 1)) ed_task_set_name(L, loop, 2, 1);
   return 1;
 }
 
 /*
-** eddy.spawn_with({name=}, fn, ...) --> Task
+** eddy.spawn_with({name=, slice=, cpu=, memory=}, fn, ...) --> Task
+** 'slice': seconds of uninterrupted Lua before others get a turn; 'cpu': seconds in all, 'memory':
+** bytes, then it is killed with an error of kind "limit".
 */
 static int l_spawn_with (lua_State *L) {
   ed_task *parent = check_spawner(L);
@@ -254,6 +257,13 @@ void ed_task_name (lua_State *L, ed_task *task, char *text, size_t room) {
   lua_pop(L, 2);
 }
 
+void ed_task_quote (lua_State *L, ed_task *task, char *text, size_t room) {
+  bool is_named = task == task->loop->root || ed_task_is_named(L, task);
+  char name[80];
+  ed_task_name(L, task, name, sizeof name);
+  snprintf(text, room, is_named ? "task '%s'" : "%s", name);
+}
+
 bool ed_task_is_named (lua_State *L, ed_task *task) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->names);
   ed_task_push(L, task);
@@ -313,8 +323,8 @@ static int l_task_tostring (lua_State *L) {
 
 /* ---- errors that nobody waits for ---- */
 
-/* (err, task) to config.on_error, or to stderr */
-static int hand_to_on_error (lua_State *L, ed_loop *loop) {
+/* (err, task) to config.on_error, or to stderr: an error behind 'what', or a warning. */
+static int hand_over (lua_State *L, ed_loop *loop, const char *what) {
   if (loop->hosting != NULL && loop->hosting->report(L, loop)) return 0;
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->config);
   if (lua_getfield(L, -1, "on_error") == LUA_TFUNCTION) {
@@ -323,12 +333,16 @@ static int hand_to_on_error (lua_State *L, ed_loop *loop) {
     lua_call(L, 2, 0);
     return 0;
   }
-  lua_writestringerror(
-    "eddy: error that nobody awaits: %s\n", luaL_tolstring(L, 1, NULL));
+  lua_writestringerror("eddy: %s", what);
+  lua_writestringerror("%s\n", luaL_tolstring(L, 1, NULL));
   if (!lua_isuserdata(L, 2)) return 0;
   ed_trace_push(L, loop, 2);
   if (lua_isstring(L, -1)) lua_writestringerror("%s\n", lua_tostring(L, -1));
   return 0;
+}
+
+static int hand_to_on_error (lua_State *L, ed_loop *loop) {
+  return hand_over(L, loop, "error that nobody awaits: ");
 }
 
 static int report_protected (lua_State *L) {
@@ -362,12 +376,27 @@ static int l_report (lua_State *L) {
   return hand_to_on_error(L, loop);
 }
 
-static int warn_protected (lua_State *L) {
+/* (kind, task, code, text) */
+static int make_warning (lua_State *L) {
   ed_task *task = lua_touserdata(L, 2);
   task->is_seen = true;
+  ed_error_push(
+    L, lua_touserdata(L, 1), lua_touserdata(L, 3), NULL, NULL, lua_touserdata(L, 4));
+  lua_replace(L, 1);
+  lua_settop(L, 2);
   ed_task_push(L, task);
   lua_replace(L, 2);
-  return hand_to_on_error(L, task->loop);
+  return hand_over(L, task->loop, "");
+}
+
+void ed_task_warn (
+  lua_State *L, ed_task *task, const char *kind, const char *code, const char *text) {
+  lua_pushcfunction(L, make_warning);
+  lua_pushlightuserdata(L, (void *)kind);
+  lua_pushlightuserdata(L, task);
+  lua_pushlightuserdata(L, (void *)code);
+  lua_pushlightuserdata(L, (void *)text);
+  if (lua_pcall(L, 4, 0, 0) != LUA_OK) lua_pop(L, 1);
 }
 
 /* The line of Lua that waits: C functions in between (pcall, say) have none. */
@@ -384,10 +413,7 @@ void ed_task_warn_swallowed (lua_State *L, ed_task *task) {
   if (find_line(L, &at))
     snprintf(text, sizeof text, "a task keeps catching its cancellation at %s:%d",
       at.short_src, at.currentline);
-  lua_pushcfunction(L, warn_protected);
-  ed_error_push(L, "cancelled", "swallowed", NULL, NULL, text);
-  lua_pushlightuserdata(L, task);
-  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
+  ed_task_warn(L, task, "cancelled", "swallowed", text);
 }
 
 static const luaL_Reg functions[] = {

@@ -94,7 +94,8 @@ static int await_slot (lua_State *L, const ed_optype *type, ed_http_server *serv
 */
 static void run_now (ed_loop *loop, ed_task *task) {
   ed_task *self = loop->current;
-  if (loop->is_nested) return;
+  if (loop->is_nested || self->has_limits)
+    return; /* it would use up what is the other's */
   ed_list_remove(&task->ready);
   loop->is_nested = true;
   loop->luck = ED_LUCK;

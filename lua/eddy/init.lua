@@ -5,6 +5,7 @@
 
 local core = require "eddy.core"
 require "eddy.errors"
+core.library()
 
 ---@class eddy
 local eddy = {}
