@@ -86,6 +86,13 @@ enum {
 
 enum { EDDY_PHASES = 16 }; /* phases of eddy_frame: 0 to 15 */
 
+/* What is to become of a task whose slice is over: answers of on_overrun. */
+enum {
+  EDDY_OVERRUN_YIELD = 0, /* others get a turn; it goes on in the next step */
+  EDDY_OVERRUN_GO_ON = 1, /* it gets another slice */
+  EDDY_OVERRUN_KILL = 2   /* it ends with an error of kind "limit", code "cpu" */
+};
+
 /* ---- life ---------------------------------------------------------------------------------- */
 
 typedef struct eddy_config {
@@ -127,6 +134,20 @@ typedef struct eddy_config {
   ** Only for looking: nothing of eddy may be called.
   */
   void (*journal)(eddy *e, const char *line, size_t len, void *ud);
+  /*
+  ** Scripts that compute for long; 0 is none of these, and no thread is started then. Otherwise one
+  ** watches the loop's thread and interrupts it with SIGURG, which that must not block. A task is
+  ** interrupted between two instructions of its Lua, not inside a C function; see the guide.
+  */
+  uint64_t slice_ns;      /* of Lua without a wait before others get a turn */
+  uint64_t kill_after_ns; /* of CPU time without a wait before the task is killed */
+  uint64_t warn_ns; /* without a wait before on_error hears of it, once that is over */
+  /*
+  ** A task has run for 'ns', which is a slice or more, and is at 'place' ("file:line" or ""). Called
+  ** in the middle of it: only functions for any thread may be called. 'task' is 0 for one that the
+  ** host did not spawn. NULL: EDDY_OVERRUN_YIELD.
+  */
+  int (*on_overrun)(eddy *e, eddy_id task, uint64_t ns, const char *place, void *ud);
 } eddy_config;
 
 /* Fill in the defaults for a struct of the caller's size, sizeof(eddy_config). */
@@ -170,8 +191,9 @@ EDDY_API const char *eddy_strerror (int code);
 
 /*
 ** One bounded piece of work: I/O without blocking, due timers, what was posted, then ready tasks
-** in order until 'budget_ns' is spent, but at least one; it may be overrun by one task's turn.
-** UINT64_MAX: until no task is ready. Returns EDDY_IDLE, EDDY_WAITING or EDDY_BUSY.
+** in order until 'budget_ns' is spent, but at least one; it may be overrun by one task's turn, or
+** by its slice. A task whose slice was over goes on in the next step, and ends this one.
+** UINT64_MAX: until no other task is ready. Returns EDDY_IDLE, EDDY_WAITING or EDDY_BUSY.
 */
 EDDY_API int eddy_step (eddy *e, uint64_t budget_ns);
 
@@ -203,9 +225,13 @@ EDDY_API int eddy_frame (eddy *e, int phase, uint64_t dt_ns);
 
 typedef struct eddy_spawn_options {
   size_t size;
-  uint32_t flags;   /* EDDY_SPAWN_NOW, EDDY_SPAWN_BINARY */
-  eddy_id group;    /* 0: none */
-  const char *name; /* for dumps and errors; NULL: made from its number */
+  uint32_t flags;    /* EDDY_SPAWN_NOW, EDDY_SPAWN_BINARY */
+  eddy_id group;     /* 0: none */
+  const char *name;  /* for dumps and errors; NULL: made from its number */
+  uint64_t slice_ns; /* as in the config, for this task; 0: that of the config */
+  uint64_t cpu_ns;   /* of CPU time in all, then it is killed; 0: no limit */
+  size_t
+    memory; /* bytes of Lua's memory in its own turns, then it is killed; 0: no limit */
 } eddy_spawn_options;
 
 /*

@@ -13,6 +13,7 @@
 #include "compat.h"
 #include "core/coroutine.h"
 #include "core/run.h"
+#include "core/slice.h"
 #include "host/host.h"
 
 /* ---- config ---- */
@@ -95,6 +96,15 @@ static int l_attach (lua_State *L) {
   return 0;
 }
 
+/* What the config says stands beside what a script has said to eddy.config. */
+static bool set_policy (const eddy_config *config, ed_loop *loop) {
+  ed_policy policy = ed_slice_policy(loop);
+  if (config->slice_ns != 0) policy.slice = config->slice_ns;
+  if (config->warn_ns != 0) policy.warn = config->warn_ns;
+  policy.kill_after = config->kill_after_ns;
+  return ed_slice_set(loop, &policy);
+}
+
 /* The loop is found; from here on nothing of Lua can fail. */
 static int open_loop (eddy *e, ed_loop *loop) {
   int status = EDDY_OK;
@@ -102,7 +112,8 @@ static int open_loop (eddy *e, ed_loop *loop) {
   if (loop->is_running || loop->host != NULL) return EDDY_EINVAL;
   if (e->config.loop != NULL) status = ed_loop_use(loop, e->config.loop);
   if (status < 0) return EDDY_EINVAL; /* it has run on another one */
-  if (ed_loop_start(loop) < 0) return EDDY_ENOMEM;
+  if (!set_policy(&e->config, loop)) return EDDY_ENOMEM;
+  if (ed_loop_start(loop) < 0 || ed_slice_start(loop) < 0) return EDDY_ENOMEM;
   e->is_attached = true;
   if (ed_host_open(e, loop) < 0) return EDDY_ENOMEM;
   loop->L = e->L;

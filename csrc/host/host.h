@@ -119,6 +119,7 @@ bool ed_host_must_not_step (const eddy *e);
 void ed_record_tell_all (eddy *e); /* the host of what has ended */
 void ed_record_free_all (eddy *e);
 void ed_host_report (eddy *e, lua_State *L, eddy_id id, int error, const char *traceback);
+eddy_id ed_record_id (const ed_task *task);        /* 0: not spawned by the host */
 ed_record *ed_record_next (eddy *e, uint32_t *at); /* from slot *at on, or NULL */
 
 /* host/groups.c */

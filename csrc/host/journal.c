@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "core/loop.h"
+#include "core/slice.h"
 #include "host/host.h"
 
 enum { LINE = 256 }; /* longer names are cut */
@@ -52,11 +53,12 @@ static void note_next (eddy *e) {
 /* As ed_loop_run_until, a task at a time. */
 static void run_noted (eddy *e, uint64_t end) {
   ed_loop *loop = e->loop;
+  ed_slice_begin_round(loop);
   while (!ed_list_is_empty(&loop->ready)) {
     note_next(e);
     ed_task_run_ready(loop, 1);
     loop->now = ed_loop_now(loop);
-    if (uv_hrtime() >= end) break;
+    if (uv_hrtime() >= end || ed_slice_ends_round(loop)) break;
   }
 }
 

@@ -167,7 +167,16 @@ static void closing (lua_State *L, ed_loop *loop) {
   eddy_release(e);
 }
 
-const ed_hosting ed_host_hooks = {posted, report, closing};
+static ed_overrun overrun (ed_loop *loop, ed_task *task, uint64_t ns, const char *place) {
+  eddy *e = loop->host;
+  int answer = EDDY_OVERRUN_YIELD;
+  if (e->config.on_overrun != NULL)
+    answer = e->config.on_overrun(e, ed_record_id(task), ns, place, e->config.userdata);
+  if (answer == EDDY_OVERRUN_KILL) return ED_OVERRUN_KILL;
+  return answer == EDDY_OVERRUN_GO_ON ? ED_OVERRUN_GO_ON : ED_OVERRUN_YIELD;
+}
+
+const ed_hosting ed_host_hooks = {posted, report, closing, overrun};
 
 /* ---- finding it ---- */
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/class.h"
+#include "core/limits.h"
 #include "core/trace.h"
 
 enum { FIRST_SLOTS = 16 };
@@ -112,6 +113,14 @@ static void ended (ed_watch *watch, ed_task *task) {
   if (r->host->is_down) r->task = NULL; /* killed with the runtime, and not held */
 }
 
+eddy_id ed_record_id (const ed_task *task) {
+  for (const ed_link *at = task->watchers.next; at != &task->watchers; at = at->next) {
+    const ed_watch *watch = ED_OF(at, ed_watch, link);
+    if (watch->ended == ended) return ED_OF(watch, ed_record, watch)->id;
+  }
+  return 0;
+}
+
 static int status_of (const ed_record *r) {
   if (r->task == NULL || r->task->state == ED_TASK_CANCELLED) return EDDY_ECANCELED;
   return r->task->state == ED_TASK_DONE ? EDDY_OK : EDDY_ESCRIPT;
@@ -191,23 +200,37 @@ void ed_record_tell_all (eddy *e) {
 typedef struct spawning {
   eddy *host;
   ed_record *record;
-  const char *name;
+  const eddy_spawn_options *options;
 } spawning;
+
+/* What the task may use; false: anything. */
+static bool read_limits (ed_limits *limits, const eddy_spawn_options *options) {
+  memset(limits, 0, sizeof *limits);
+  limits->slice = options->slice_ns;
+  limits->cpu = options->cpu_ns;
+  limits->memory = options->memory;
+  return limits->slice != 0 || limits->cpu != 0 || limits->memory != 0;
+}
 
 /* (spawning, fn, ...) */
 static int l_spawn (lua_State *L) {
   spawning *s = lua_touserdata(L, 1);
   ed_loop *loop = s->host->loop;
+  const char *name = s->options->name;
+  ed_limits limits;
+  bool has_limits = read_limits(&limits, s->options);
   ed_task *task;
   ed_check_callable(L, 2);
-  lua_pushstring(L, s->name != NULL ? s->name : "");
+  lua_pushstring(L, name != NULL ? name : "");
   lua_replace(L, 1);
+  if (has_limits) ed_limits_prepare(L, loop, &limits);
   task = ed_task_spawn(L, loop, &loop->top, lua_gettop(L) - 2, true);
+  if (has_limits) ed_limits_set(task, &limits);
   task->is_held = true;
   s->record->task = task;
   s->record->number = task->id;
   ed_list_append(&task->watchers, &s->record->watch.link);
-  if (s->name != NULL) ed_task_set_name(L, loop, 2, 1);
+  if (name != NULL) ed_task_set_name(L, loop, 2, 1);
   return 0;
 }
 
@@ -257,7 +280,7 @@ static void start_now (eddy *e, ed_task *task) {
 /* The function and its arguments are popped. */
 static int spawn (
   eddy *e, lua_State *L, int nargs, const eddy_spawn_options *options, eddy_id *id) {
-  spawning s = {e, NULL, options->name};
+  spawning s = {e, NULL, options};
   int status = check_spawn(e, options);
   if (status == EDDY_OK && (s.record = new_record(e, options->group)) == NULL)
     status = EDDY_ENOMEM;
@@ -274,7 +297,7 @@ static int spawn (
   if (id != NULL) *id = s.record->id;
   ed_host_keep_alive(e);
   ed_journal(
-    e, "spawn %" PRIu32 " %s", s.record->task->id, s.name != NULL ? s.name : "-");
+    e, "spawn %" PRIu32 " %s", s.record->task->id, options->name ? options->name : "-");
   if (options->flags & EDDY_SPAWN_NOW) start_now(e, s.record->task);
   return EDDY_OK;
 }

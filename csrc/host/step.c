@@ -105,7 +105,7 @@ int eddy_frame (eddy *e, int phase, uint64_t dt_ns) {
   while ((at = ed_list_shift(&woken)) != NULL)
     ed_op_complete(&ED_OF(at, ed_waiter, link)->op, 0);
   ed_loop_fire(e->loop);
-  ed_host_run_ready(e, UINT64_MAX, 1024);
+  ed_host_run_ready(e, UINT64_MAX, 64);
   ed_host_finish_step(e);
   return answer(e);
 }
