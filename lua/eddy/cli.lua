@@ -16,6 +16,7 @@ local cli = {}
 
 local NAME = "eddy"
 local FAILURE = 1
+local WARN_BLOCKING = 0.01   -- seconds
 local VERSION_SUFFIX = "_" .. _VERSION:match("%d+%.%d+"):gsub("%.", "_")
 
 local USAGE = [=[
@@ -27,6 +28,8 @@ usage: eddy [options] [script [args]]
   -v        show version information
   -E        ignore environment variables
   -W        turn warnings on
+  --warn-blocking[=seconds]
+            report each task that holds the loop for so long, by default 0.01
   --        stop handling options
   -         stop handling options and execute stdin
 ]=]
@@ -84,6 +87,7 @@ end
 ---@field has_statement boolean
 ---@field script integer?        index of the script in the words
 ---@field is_stdin boolean       the script is `-`
+---@field warn_blocking number?  seconds
 
 local FLAGS = { ["-i"] = "interactive", ["-v"] = "version", ["--version"] = "version", ["-E"] = "no_environment",
   ["--help"] = "help" }
@@ -96,6 +100,13 @@ local function action_of(words, i)
   value = words[i + 1]
   if not value or value:sub(1, 1) == "-" then return nil end
   return { letter = letter, value = value }, 2
+end
+
+--- The seconds of `--warn-blocking`, `--warn-blocking=0.1`; nil: it is something else.
+local function seconds_of(word)
+  if word == "--warn-blocking" then return WARN_BLOCKING end
+  local seconds = tonumber(word:match "^%-%-warn%-blocking=(.*)$")
+  return seconds and seconds > 0 and seconds or nil
 end
 
 --- Read the options up to the script.
@@ -112,6 +123,8 @@ local function parse(words)
     if word == "--" then i = i + 1 break end
     if FLAGS[word] then
       options[FLAGS[word]] = true
+    elseif seconds_of(word) then
+      options.warn_blocking = seconds_of(word)
     elseif word == "-W" then
       options.actions[#options.actions + 1] = { letter = "W" }
     else
@@ -287,6 +300,7 @@ function cli.main(words)
   end
   if options.version or options.interactive then print(version_line()) end
   _G.arg = arrange(words, options.script)
+  if options.warn_blocking then eddy.config { warn_blocking = options.warn_blocking } end
   options.has_prompt = wants_prompt(options)
   if options.has_prompt then prompt.prepare() end
   local code = run_init(options)
