@@ -299,7 +299,7 @@ RACES ?= 1
 RACE_TEST := spec/host/race_test
 tsan: $(B)/tsan/bin/lua $(B)/tsan/bin/eddy $(B)/tsan/$(RACE_TEST) ## the races of threads under TSan; EDDY_ROUNDS=1000 RACES=50 for long
 	$(Q)$(ENV) EDDY_PROGRAM=$(abspath $(B))/tsan/bin/eddy TSAN_OPTIONS="halt_on_error=0 exitcode=66 $(TSAN_OPTIONS)" \
-		$(LUA) tools/suite.lua --some 'spec=$(FIXED) $(B)/tsan/bin/lua spec/run.lua $(if $(SPEC),$(SPEC),offload/races)' \
+		$(LUA) tools/suite.lua --some 'spec=$(FIXED) $(B)/tsan/bin/lua spec/run.lua $(if $(SPEC),$(SPEC),offload/races watchdog/races)' \
 		$(if $(SPEC),,'race=for i in $$(seq $(RACES)); do EDDY_COMPLETIONS=20000 $(FIXED) $(B)/tsan/$(RACE_TEST) || exit 1; done')
 
 FUZZTIME ?= 60

@@ -49,8 +49,14 @@ local acts = {
 
 --- With --seed=N tests run in another order of their ready tasks (those that are about the usual order
 --- fail). With --cancel=N, --kill=N, --abandon=N each test runs again with that at N of its points: it must
---- end, and not crash; what becomes of it is not looked at.
+--- end, and not crash; what becomes of it is not looked at. With --preempt=N every task is preempted after
+--- each N instructions (tests that count turns, switches or memory fail).
 local function run_disturbed(fn, options)
+  if disturb == "preempt" then
+    probe.preempt(math.tointeger(disturb_n))
+    local _ <close> = setmetatable({}, { __close = function() probe.preempt(0) end })
+    return testing.run(fn, options)
+  end
   if not acts[disturb] then return testing.run(fn, options) end
   options.points, options.errors = math.tointeger(disturb_n), function() return true end
   options.leaks, options.timeout = false, 5

@@ -181,9 +181,33 @@ end
 
 -- s179: not yet: a journal of events and its hash: recording of runs
 
--- s180: not yet: slices: preemption by count of instructions
+function TestHost:test_outside_s180_a_runaway_is_preempted_and_killed()
+  eddy.config { slice = 0.002 }
+  local others, failed, code = 0, nil, nil
+  eddy.run(function()
+    for _, runaway in ipairs { function() while true do end end, function() while true do pcall(error) end end } do
+      local task = eddy.spawn_with({ cpu = 0.05 }, runaway)
+      eddy.spawn(function() while task:status() ~= "failed" do others = others + 1 eddy.sleep(0) end end)
+      local ok, err = task:join()
+      failed, code = not ok, err.code
+    end
+  end)
+  eddy.config { slice = false }
+  lu.assertEquals({ failed, code }, { true, "cpu" })
+  lu.assertTrue(others >= 4, others)
+end
 
--- s181: not yet: memory limits of tasks: limits of spawn_with
+function TestHost:test_outside_s181_a_memory_limit_ends_one_task()
+  local ok, err, other = eddy.run(function()
+    local other = eddy.spawn(function() eddy.sleep(0) return ("x"):rep(1 << 21) end)
+    local ok, err = eddy.spawn_with({ memory = 1 << 20 }, function()
+      local list = {}
+      while true do list[#list + 1] = ("x"):rep(1000) .. #list end
+    end):join()
+    return ok, err, #other:await()
+  end)
+  lu.assertEquals({ ok, err.code, other }, { false, "memory", 1 << 21 })
+end
 
 function TestHost:test_outside_s182_a_deadlock_lists_who_waits_for_what()
   local ok, err = pcall(eddy.run, function()

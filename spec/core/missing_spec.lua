@@ -40,20 +40,4 @@ function TestNames:test_outside_other_names_are_nil()
   for _, name in ipairs { "open", "poll", "scope", "import", "worker", "async" } do lu.assertNil(eddy[name]) end
 end
 
-function TestNames:test_spawn_with_options()
-  for _, name in ipairs { "slice", "cpu", "memory" } do
-    lu.assertErrorMsgContains("not yet: spawn_with option '" .. name .. "'", eddy.spawn_with, { [name] = 1 }, print)
-    eddy.group(function(group)
-      lu.assertErrorMsgContains("option '" .. name .. "'", group.spawn_with, group, { [name] = 1 }, print)
-    end)
-  end
-end
-
-function TestNames:test_outside_config_options()
-  for _, name in ipairs { "slice", "warn_blocking" } do
-    lu.assertErrorMsgContains("not yet: config option '" .. name .. "'", eddy.config, { [name] = 1 })
-    eddy.config { [name] = false }
-  end
-end
-
 return { TestNames = TestNames }

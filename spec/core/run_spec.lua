@@ -85,20 +85,14 @@ local TestConfig = {}
 function TestConfig:test_outside_misuse()
   lu.assertErrorMsgContains("unknown config option 'speed'", eddy.config, { speed = 1 })
   lu.assertErrorMsgContains("must be a function", eddy.config, { on_error = 1 })
-  lu.assertErrorMsgContains("not yet: config option 'slice'", eddy.config, { slice = 0.01 })
+  lu.assertErrorMsgContains("'slice' must be a positive number of seconds", eddy.config, { slice = 0 })
+  lu.assertErrorMsgContains("'warn_blocking' must be a positive", eddy.config, { warn_blocking = "1" })
   lu.assertErrorMsgContains("clock", eddy.config, { clock = "fast" })
   eddy.config { clock = false }
 end
 
 function TestConfig:test_not_while_running()
   lu.assertErrorMsgContains("while eddy.run is on", eddy.config, {})
-end
-
-local TestLater = {}
-
-function TestLater:test_each_missing_name_says_so()
-  lu.assertErrorMsgContains("not yet", eddy.spawn_with, { slice = 1 }, print)
-  lu.assertNil(eddy.no_such_name)
 end
 
 local TestErrors = {}
@@ -183,6 +177,6 @@ function TestEnds:test_outside_exit_from_a_run_inside_a_coroutine()
 end
 
 return {
-  TestRun = TestRun, TestBackground = TestBackground, TestConfig = TestConfig, TestLater = TestLater,
+  TestRun = TestRun, TestBackground = TestBackground, TestConfig = TestConfig,
   TestErrors = TestErrors, TestEnds = TestEnds
 }

@@ -26,20 +26,26 @@ if type(scenario) == "function" then scenario = { run = scenario } end
 
 local facts
 
--- What a scenario may note down, and values that must be closed exactly once.
+-- What a scenario may note down, and values that must be closed exactly once. Counts are kept as sets: with
+-- `preempt`, another task may come between reading a number and writing it back.
 local function new_facts()
-  local self = { opened = 0, closed = 0 }
+  local self = { opened = {}, closed = {} }
   function self.guard()
-    local is_closed = false
-    local value = setmetatable({}, { __close = function()
-      assert(not is_closed, "closed twice")
-      is_closed = true
-      self.closed = self.closed + 1
+    local value = setmetatable({}, { __close = function(value)
+      assert(not self.closed[value], "closed twice")
+      self.closed[value] = true
     end })
-    self.opened = self.opened + 1   -- when nothing more can fail for want of memory
+    self.closed[value] = false
+    self.opened[value] = true   -- when nothing more can fail for want of memory
     return value
   end
   return self
+end
+
+local function size(set)
+  local n = 0
+  for _, is_in in pairs(set) do n = n + (is_in and 1 or 0) end
+  return n
 end
 
 local function body()
@@ -50,7 +56,8 @@ end
 -- `lost`: how many values Lua may have had no memory to call __close of.
 local function verify(lost)
   if not facts then return end
-  if facts.closed + (lost or 0) < facts.opened then error(("%d of %d values closed"):format(facts.closed, facts.opened), 0) end
+  local opened, closed = size(facts.opened), size(facts.closed)
+  if closed + (lost or 0) < opened then error(("%d of %d values closed"):format(closed, opened), 0) end
   if scenario.check then scenario.check(facts) end
 end
 
@@ -248,6 +255,20 @@ function drivers.exit()
     local co = probe.coroutine()
     if co then debug.sethook(co, sweep.quit, "", 1) end
   end)
+end
+
+-- Every task is suspended after each instruction of the script, or each few.
+function drivers.preempt()
+  local first, last = only or 1, only or math.max(3, many // 4)
+  for count = first, last do
+    sweep.label(("%s preempt %d"):format(name, count))
+    probe.preempt(count)
+    local ok, err = pcall(testing.run, body, { timeout = SECONDS })
+    if ok then ok, err = pcall(verify) end
+    probe.preempt(0)
+    if not ok then error(("point %d: %s"):format(count, tostring(err)), 0) end
+  end
+  return ("%d distances"):format(last)
 end
 
 function drivers.list()

@@ -3,8 +3,9 @@
 --
 -- A scenario is a function in spec/sweep/scenarios/*.lua that does something complete with eddy. It
 -- is run in Lua states made for it: plainly; cancelled, killed, expired, abandoned, closed with its
--- state at each of its points; with memory running out at each request; with a collection before
--- each resume; in shuffled order. Each run must end in time and leave nothing. Without --all a
+-- state at each of its points; with memory running out at each request; with a collection
+-- before each resume; in shuffled order; with tasks preempted after each instruction. Each run must end
+-- in time and leave nothing. Without --all a
 -- well-spread part of the points is tried. What fails is printed with the words that repeat it.
 local fresh, first = ...
 local is_all = first == "--all"
@@ -13,7 +14,7 @@ local only = { select(is_all and 3 or 2, ...) }
 local MANY = is_all and 2000 or 8      -- points of a scenario under a driver
 local MANY_STATES = is_all and 600 or 10   -- where each point has a Lua state of its own
 
-local DRIVERS = { "plain", "cancel", "cancel_again", "cancel_one", "deadline", "kill", "abandon", "collect", "shuffle",
+local DRIVERS = { "plain", "cancel", "cancel_again", "cancel_one", "deadline", "kill", "abandon", "collect", "shuffle", "preempt",
   "memory", "no_memory" }
 local STATE_DRIVERS = { "alloc", "no_alloc", "quit", "exit" }
 
