@@ -26,6 +26,8 @@ function eddy.run(fn, ...) end
 ---@field coroutine? boolean  false: leave Lua's coroutine library as it is
 ---@field clock? false|"real"|"manual"  manual: jumps when every task waits
 ---@field kill_grace? false|number  seconds in which a task may go on catching its cancellation; default 5
+---@field slice? false|number  seconds of Lua without a wait before other tasks get a turn; default: no limit
+---@field warn_blocking? false|number  report turns of so many seconds to `on_error` (kind `"limit"`, code `"blocking"`)
 ---@field seed? false|integer  shuffle the order of ready tasks, the same for the same seed
 ---@field workers? false|integer  threads for `offload`; default: as many as cores
 ---@field worker_init? false|function  runs once in each fresh state of a worker
@@ -68,8 +70,14 @@ function eddy.spawn(fn, ...) end
 
 ---@class eddy.SpawnOptions
 ---@field name? string
+---@field slice? number   seconds of Lua without a wait before others get a turn; default: `config.slice`
+---@field cpu? number     seconds of CPU time in all its turns, then it is killed
+---@field memory? number  bytes of Lua's memory, then it is killed
 
----As `spawn`, with options.
+---As `spawn`, with options. A task that uses more than `cpu` or `memory` fails with an error of kind `"limit"`, code `"cpu"` or
+---`"memory"`: it is killed between two instructions of its Lua, and its `<close>` variables run, for a tenth of a second at most.
+---`memory` is what Lua's allocator gives out in the task's own turns, less what it gets back in them; where that is too much
+---garbage is collected first. What its children use is theirs.
 ---@param options eddy.SpawnOptions
 ---@param fn function
 ---@param ... any
