@@ -204,7 +204,7 @@ static int run_exchange (
 
 /*
 ** http.exchange(stream, message, head [, body [, max_body [, head_only [, is_sent]]]])
-**   --> status, head, body, keep_alive, first_byte, now, trailers | nil, err, nothing_came
+**   --> status, head, body, keep_alive, first_byte, heard, trailers | nil, err, nothing_came
 ** 'is_sent': somebody else writes the request. 'trailers' is nil, or text for http.fields.
 ** Send a request and get its answer. 'body' of the answer is nil with 'head_only': read on with
 ** http.read_body. 'keep_alive': the connection may carry another exchange. Times are those of
