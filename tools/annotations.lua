@@ -10,6 +10,9 @@ annotations.aliases = {
   ["iterate.each"] = "eddy.each", ["gen.new"] = "eddy.gen", ["defer.new"] = "eddy.defer", ["offload.offload_map"] = "eddy.offload_map",
   ["host.on"] = "eddy.on",
   ["loader.require"] = "eddy.require",
+  ["client.new"] = "eddy.http.client", ["server.serve"] = "eddy.http.serve",
+  ["file.file"] = "eddy.http.file", ["file.files"] = "eddy.http.files",
+  ["cookies.jar"] = "eddy.http.cookies",
 }
 
 ---@class Parameter
@@ -67,7 +70,10 @@ local function new_block() return { lines = {}, parameters = {}, fields = {}, re
 
 local handlers = {
   param = function(block, rest) block.parameters[#block.parameters + 1] = named(rest) end,
-  field = function(block, rest) block.fields[#block.fields + 1] = named(rest) end,
+  field = function(block, rest)
+    if rest:match "^private%s" or rest:match "^package%s" then return end
+    block.fields[#block.fields + 1] = named(rest)
+  end,
   ["return"] = function(block, rest) block.returns[#block.returns + 1] = returned(rest) end,
   async = function(block) block.is_async = true end,
   class = function(block, rest) block.class = rest:match "^[%w_.]+" end,

@@ -61,7 +61,9 @@ local function gather(page)
       section(class.name)
     end
     for _, fn in ipairs(found.functions) do
+      if fn.name:match "_$" or fn.name:match "^__" then goto continue end   -- for ourselves
       table.insert(section(found.names[fn.owner] or page.modules and page.modules[fn.owner] or fn.owner), fn)
+      ::continue::
     end
   end
   return classes, functions, order

@@ -1,5 +1,20 @@
 -- SPDX-License-Identifier: MIT
 -- The tables in which the public functions of eddy are, by the names that the annotations give them.
+
+-- What eddy.http gives to scripts; its classes have their methods in tables of their own.
+local function add_http(live)
+  local http = require "eddy.http"
+  local client <close> = http.client()
+  local server <close> = http.serve { handler = print }
+  live["eddy.http"] = http
+  live["eddy.http.Client"], live["eddy.http.Server"] = getmetatable(client).__index, getmetatable(server).__index
+  live["eddy.http.Jar"] = getmetatable(http.cookies()).__index
+  live["eddy.http.Response"] = require "eddy.http.response".methods
+  live["eddy.http.Request"] = require "eddy.http.incoming".methods
+  live["eddy.http.ServerResponse"] = require "eddy.http.server_response".methods
+  live["eddy.http.EventStream"] = require "eddy.http.sse".methods
+end
+
 return function(eddy)
   local core = require "eddy.core"
   local net = require "eddy.net"
@@ -45,6 +60,8 @@ return function(eddy)
     live["eddy.net"] = net
     live["eddy.testing"] = testing
     live["eddy.tls"] = tls
+    live["eddy.json"] = require "eddy.json"
+    add_http(live)
     live["eddy.tls.Context"] = methods(tls.context {})
     do
       local listener <close> = assert(net.listen { port = 0 })

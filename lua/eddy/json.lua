@@ -5,6 +5,8 @@
 --
 --     local json = require "eddy.json"
 --     json.encode { name = "Ada", tags = json.array {}, boss = json.null }
+---@class eddy.json
+---@field null any                  what JSON's null becomes, and what is encoded as it
 local json = {}
 
 local MAX_DEPTH = 200   -- of tables in tables, when encoding

@@ -127,6 +127,8 @@ function Request:upgrade(fields)
   return stream
 end
 
+incoming.methods = Request
+
 local function remote(self)
   local host, port = self.exchange_:peer()
   rawset(self, "remote", host)

@@ -13,6 +13,7 @@ local cookies = require "eddy.http.cookies"
 local file = require "eddy.http.file"
 local server = require "eddy.http.server"
 
+---@class eddy.http
 local http = {}
 
 -- The client behind http.get and its like. Its idle connections are closed when a run ends.

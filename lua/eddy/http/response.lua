@@ -252,6 +252,8 @@ local function collect(self)
   if connection then connection.pool:abandon(connection) end
 end
 
+response.methods = Response
+
 -- ---- Made by the client ------------------------------------------------------------------------
 
 local whole_meta = { __name = "eddy.http.Response", __index = index, __tostring = to_text, __close = Response.close }

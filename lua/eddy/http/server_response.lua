@@ -60,6 +60,7 @@ end
 local Response = {}
 Response.__index = Response
 Response.__name = "eddy.http.ServerResponse"
+response.methods = Response
 
 --- Send a piece of the body; waits until the system has taken it, so that a slow peer slows us down.
 ---@async
@@ -117,6 +118,7 @@ function Response:close()
 end
 
 --- Close; behind an error cut the connection instead: half an answer cannot be repaired.
+---@param err any
 function Response:leave(err)
   if err == nil then return self:close() end
   self.is_closed = true

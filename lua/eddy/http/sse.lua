@@ -8,6 +8,7 @@ local sse = {}
 --- A `<close>` value.
 ---@class eddy.http.EventStream
 local EventStream = {}
+sse.methods = EventStream
 EventStream.__index = EventStream
 EventStream.__name = "eddy.http.EventStream"
 
@@ -61,7 +62,7 @@ end
 --- The end of the stream. Never waits, can be repeated.
 function EventStream:close() return self.response_:close() end
 
---- Leaving by an error cuts the connection.
+-- Leaving by an error cuts the connection.
 function EventStream:__close(err) self.response_:leave(err) end
 
 ---@param options {headers: table?, retry: number?}?

@@ -70,7 +70,10 @@ local function lines_of(pieces)
   return table.concat(list, "\n")
 end
 
-targets.lines = { words = { "\n", "\r", "\r\n", "\n\n", "a" }, run = function(text) each_cut(text, lines_of) end }
+targets.lines = {
+  words = { "\n", "\r", "\r\n", "\n\n", "a" },
+  run = function(text) each_cut(text, lines_of) end,
+}
 
 -- ---- Cookies -----------------------------------------------------------------------------------
 
