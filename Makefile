@@ -144,7 +144,11 @@ host_needs = sed -n 's,^\*\* Needs: ,,p'
 HOSTS     := $(basename $(shell for f in $(ALL_HOSTS); do need=$$($(host_needs) $$f); on=$$(sed -n 's,^\*\* System: ,,p' $$f); \
 	[ "$${on:-$(UNAME)}" = $(UNAME) ] || continue; [ -z "$$need" ] || $(PKGC) --exists $$need || continue; \
 	case $$f in (*.cc) command -v $(firstword $(CXX)) >/dev/null || continue ;; esac; echo $$f; done))
-FUZZERS   := $(sort $(basename $(wildcard spec/fuzz/fuzz_*.c)))
+# llhttp's sources, where a package of the system brings them (Debian: node-llhttp): only to compare with.
+LLHTTP    ?= $(patsubst %/,%,$(dir $(firstword $(wildcard /usr/share/llhttp/llhttp.c /usr/local/share/llhttp/llhttp.c))))
+LLHTTP_C  := $(if $(LLHTTP),$(wildcard $(LLHTTP)/*.c))
+LLHTTP_I   = $(if $(findstring fuzz_llhttp,$@),-w -DLLHTTP_STRICT_MODE=1 -I$(LLHTTP)/../include/llhttp)
+FUZZERS   := $(filter-out $(if $(LLHTTP),,spec/fuzz/fuzz_llhttp),$(sort $(basename $(wildcard spec/fuzz/fuzz_*.c))))
 BENCH_C   := $(sort $(basename $(wildcard bench/*.c)))
 
 # ---- Building --------------------------------------------------------------------------------
@@ -219,12 +223,13 @@ $(1)/examples/embed/%: examples/embed/%.cc $(1)/lib/libeddy.a
 $(1)/spec/fuzz/fuzz_%: spec/fuzz/fuzz_%.c spec/fuzz/replay.c $(1)/lib/libpure.a
 	$$(call say,CC,$$@)
 	$(Q)mkdir -p $$(@D)
-	$(Q)$$(CC_$(2)) $$(CFLAGS_$(2)) -Ispec/fuzz $$(filter %.c,$$^) $(1)/lib/libpure.a -o $$@ $$(LD_$(2)) $(LDFLAGS) $(LIBS) -lm
+	$(Q)$$(CC_$(2)) $$(CFLAGS_$(2)) -Ispec/fuzz $$(LLHTTP_I) $$(filter %.c,$$^) $(1)/lib/libpure.a -o $$@ $$(LD_$(2)) $(LDFLAGS) $(LIBS) -lm
 
 $(1)/flags.txt: FORCE
 	$$(call remember,$$(CC_$(2)) $$(CFLAGS_$(2)) $$(LD_$(2)) $$(LIBFLAG) $$(LDFLAGS) $$(LIBS) $$(LUA_LIBS))
 endef
 
+$(B)/spec/fuzz/fuzz_llhttp $(B)/asan/spec/fuzz/fuzz_llhttp $(B)/fuzz/bin/fuzz_llhttp: $(LLHTTP_C)
 $(eval $(call variant,$(B),plain))
 $(eval $(call variant,$(B)/asan,asan))
 $(eval $(call variant,$(B)/tsan,tsan))
@@ -313,7 +318,7 @@ fuzz: module $(FUZZERS:spec/fuzz/%=$(B)/fuzz/bin/%) ## each fuzz target, in C an
 $(B)/fuzz/bin/fuzz_%: spec/fuzz/fuzz_%.c $(B)/fuzz/lib/libpure.a
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC_fuzz) $(CFLAGS_fuzz) -Ispec/fuzz $^ -o $@ $(LD_fuzz) $(LDFLAGS) $(LIBS) -lm
+	$(Q)$(CC_fuzz) $(CFLAGS_fuzz) -Ispec/fuzz $(LLHTTP_I) $^ -o $@ $(LD_fuzz) $(LDFLAGS) $(LIBS) -lm
 
 bench: all $(BENCH_C:%=$(B)/%) ## compare with libuv in C and with other libraries; ARGS="..." for some
 	$(Q)$(ENV) $(LUA) bench/run.lua $(ARGS)
