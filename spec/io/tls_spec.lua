@@ -52,12 +52,13 @@ local REFUSED = {
   { "cn_only", "good.test", "CERT_HOSTNAME", "no alternative names" },
   { "wrong_use", "good.test", "CERT_INVALID", "purpose" },
   { "outside", "good.test", "CERT_INVALID", "subtree" },
+  { "weak", "good.test", "CERT_INVALID", "too weak", { ciphers = "DEFAULT:@SECLEVEL=0" } },   -- SHA-1
 }
 
 function TestVerify:test_refused()
   for _, case in ipairs(REFUSED) do
-    local name, host, code, text = table.unpack(case)
-    local stream, err, heard, far_err = meet(server(name), client(host))
+    local name, host, code, text, more = table.unpack(case)
+    local stream, err, heard, far_err = meet(server(name, more), client(host))
     lu.assertNil(stream, name)
     lu.assertEquals({ name, err.kind, err.code, err.op }, { name, "tls", code, "tls" })
     lu.assertStrContains(err.message, text)
