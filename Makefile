@@ -130,7 +130,7 @@ LD_fuzz      := -fsanitize=fuzzer $(SANITIZE)
 
 LUA_FILES := $(sort $(wildcard lua/*/*.lua lua/*/*/*.lua lua/*/*/*/*.lua))
 LIB_C     := $(sort $(filter-out csrc/main.c,$(wildcard csrc/*.c csrc/*/*.c)))
-MODULE_C  := $(filter-out csrc/preload.c csrc/host/attach.c,$(LIB_C))
+MODULE_C  := $(filter-out csrc/preload.c csrc/host/attach.c csrc/host/sandbox.c,$(LIB_C))
 PURE_C    := $(sort $(wildcard csrc/base/*.c csrc/proto/*.c))
 OUR_C     := $(sort $(wildcard csrc/*.[ch] csrc/*/*.[ch]))
 ALL_C     := $(OUR_C) $(sort $(wildcard examples/embed/*.[ch] spec/c/*.[ch] spec/host/*.[ch] spec/fuzz/*.[ch] spec/support/*.[ch] spec/sweep/*.[ch] bench/*.[ch] bench/*/*.[ch]))

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bind/coding_lua.h"
+#include "bind/pattern_lua.h"
 #include "bind/psl_lua.h"
 #include "bind/url_lua.h"
 #include "core/atomic.h"
@@ -16,6 +17,7 @@
 #include "core/coroutine.h"
 #include "core/error.h"
 #include "core/loop.h"
+#include "core/permit.h"
 #include "core/probe.h"
 #include "core/run.h"
 #include "core/slice.h"
@@ -164,6 +166,7 @@ static void open_kernel (lua_State *L, ed_loop *loop, int box) {
   ed_open_atomic(L, box);
   ed_open_run(L, box);
   ed_open_probe(L, box);
+  ed_open_permit(L, box);
   ed_open_sync(L, loop, box);
   ed_open_host(L, box);
   ed_setfuncs(L, functions, box);
@@ -179,6 +182,8 @@ static void open_io (lua_State *L, int box) {
   lua_setfield(L, -2, "url");
   ed_open_coding(L, box);
   lua_setfield(L, -2, "coding");
+  ed_open_pattern(L);
+  lua_setfield(L, -2, "pattern");
   ed_open_psl(L);
   lua_setfield(L, -2, "is_public_suffix");
 }

@@ -47,7 +47,7 @@ enum {
   EDDY_ECLOSED = -3, /* the runtime is closed or closing */
   EDDY_ESTALE = -4,  /* no such task or group (any more); the operation has its answer */
   EDDY_ELIMIT = -5,  /* a limit of the config is reached */
-  EDDY_EPERM = -6,   /* kept for capabilities: nothing returns it yet */
+  EDDY_EPERM = -6,   /* kept: scripts see it as an error of kind "permission" */
   EDDY_ESCRIPT = -7, /* a script failed, or does not compile */
   EDDY_ECANCELED = -8,  /* the task was cancelled or killed */
   EDDY_ETHREAD = -9,    /* kept: nothing returns it yet */
@@ -67,7 +67,23 @@ enum { EDDY_TASK_READY = 0, EDDY_TASK_RUNNING = 1, EDDY_TASK_WAITING = 2 };
 /* Flags of a config. */
 enum {
   EDDY_DRIVEN =
-    1 /* config.loop is turned by the host's own uv_run: nobody calls eddy_step */
+    1, /* config.loop is turned by the host's own uv_run: nobody calls eddy_step */
+  EDDY_SANDBOX = 2 /* the scripts are not trusted: they get what config.caps grants */
+};
+
+/* Capabilities of scripts in a sandbox, in config.caps; and the 'kind' of config.access. */
+enum {
+  EDDY_CAP_READ = 1,    /* read files; target: the path, without links and dots */
+  EDDY_CAP_WRITE = 2,   /* write, rename, remove files; the same */
+  EDDY_CAP_CONNECT = 4, /* "address:port" as digits, each that is tried; "unix:path" */
+  EDDY_CAP_LISTEN = 8,  /* the same */
+  EDDY_CAP_DNS = 16,    /* look names up; the name */
+  EDDY_CAP_PROCESS = 32, /* start programs */
+  EDDY_CAP_ENV = 64,     /* read the environment; the variable's name */
+  EDDY_CAP_SIGNAL = 128, /* trap signals; "INT" */
+  EDDY_CAP_OFFLOAD =
+    256, /* Lua in worker threads, with the same capabilities and limit; not asked */
+  EDDY_CAP_ALL = 511
 };
 
 /* Flags of a spawn. */
@@ -95,6 +111,12 @@ enum {
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
+/*
+** Structs with a 'size' grow at the end only, from one version to the next. A caller that was
+** compiled with an older header passes a smaller size: the rest is as if it were 0. One with a
+** newer header passes a larger size: what this library does not know must be 0, or the call is
+** refused with EDDY_EINVAL.
+*/
 typedef struct eddy_config {
   size_t size;        /* of the struct the caller was compiled with */
   uint32_t flags;     /* EDDY_DRIVEN */
@@ -103,7 +125,7 @@ typedef struct eddy_config {
     *loop;         /* the host's; it must outlive the runtime. NULL: one of our own */
   lua_Alloc alloc; /* of a state that eddy_new makes; NULL: malloc */
   void *alloc_ud;
-  size_t mem_limit; /* bytes of Lua memory in a state that eddy_new makes; 0: no limit */
+  size_t mem_limit; /* bytes of a state that eddy_new makes, Lua's and ours; 0: no limit */
   void *userdata;   /* for eddy_userdata, and 'ud' of the callbacks below */
   /*
   ** A task failed and nobody awaits it, or a chunk does not compile (task is 0 then, as for tasks
@@ -148,6 +170,13 @@ typedef struct eddy_config {
   ** host did not spawn. NULL: EDDY_OVERRUN_YIELD.
   */
   int (*on_overrun)(eddy *e, eddy_id task, uint64_t ns, const char *place, void *ud);
+  uint32_t caps; /* EDDY_CAP_*, with EDDY_SANDBOX; 0: none */
+  /*
+  ** A script in a sandbox is about to use 'target': 0 refuses it (the script gets an error of
+  ** kind "permission", code "EACCES"). Called in the middle of things: it must not call eddy. With
+  ** EDDY_CAP_OFFLOAD it is called from workers' threads too. NULL: every target is allowed.
+  */
+  int (*access)(eddy *e, int kind, const char *target, void *ud);
 } eddy_config;
 
 /* Fill in the defaults for a struct of the caller's size, sizeof(eddy_config). */
@@ -373,6 +402,7 @@ typedef struct eddy_stats_t {
   uint64_t memory; /* as eddy_mem_used */
 } eddy_stats_t;
 
+/* 'size' is that of the caller's struct; what this library does not know is 0. */
 EDDY_API int eddy_stats (eddy *e, eddy_stats_t *stats, size_t size);
 
 /* Bytes of the Lua state and of ours. */

@@ -8,6 +8,9 @@
 
 #include "bundle.h"
 #include "eddy.h"
+#include "host/host.h"
+
+const char ed_library_key = 0;
 
 /* package.preload[name] for a module of the bundle: compiles it, then is what it returns. */
 static int l_load_bundled (lua_State *L) {
@@ -15,6 +18,8 @@ static int l_load_bundled (lua_State *L) {
   const char *bytes = (const char *)entry->bytes;
   if (luaL_loadbufferx(L, bytes, entry->size, entry->chunk, "t") != LUA_OK)
     return lua_error(L);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &ed_library_key) != LUA_TTABLE) lua_pop(L, 1);
+  else if (lua_setupvalue(L, -2, 1) == NULL) lua_pop(L, 1); /* it uses no global */
   lua_insert(L, 1);
   lua_call(L, lua_gettop(L) - 1, 1);
   return 1;

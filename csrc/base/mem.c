@@ -22,6 +22,14 @@ static bool must_fail (ed_mem *mem) {
   return true;
 }
 
+/* Is there no room for so many bytes more? */
+static bool is_full (const ed_mem *mem, size_t more) {
+  size_t used;
+  if (mem->limit == 0) return false;
+  used = mem->bytes + *mem->beside;
+  return used > mem->limit || more > mem->limit - used;
+}
+
 static void *ask (ed_mem *mem, size_t size) {
   mem->asked++;
   return malloc(size);
@@ -38,7 +46,7 @@ static void *take (ed_mem *mem, size_t size) {
 
 void *ed_mem_new (ed_mem *mem, size_t size) {
   void *block;
-  if (must_fail(mem)) return NULL;
+  if (must_fail(mem) || is_full(mem, size)) return NULL;
   block = is_small(size) ? take(mem, size) : ask(mem, size);
   if (block != NULL) {
     mem->bytes += size;
@@ -74,6 +82,7 @@ void *ed_mem_resize (ed_mem *mem, void *block, size_t old, size_t size) {
     return moved;
   }
   mem->asked++;
+  if (size > old && is_full(mem, size - old)) return NULL;
   if (must_fail(mem) || (moved = realloc(block, size)) == NULL) return NULL;
   mem->bytes += size - old;
   return moved;

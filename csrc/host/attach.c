@@ -19,24 +19,28 @@
 /* ---- config ---- */
 
 int eddy_config_init (eddy_config *config, size_t size) {
-  if (config == NULL || size < offsetof(eddy_config, loop) || size > sizeof *config)
-    return EDDY_EINVAL;
+  if (config == NULL || size < offsetof(eddy_config, loop)) return EDDY_EINVAL;
   memset(config, 0, size);
   config->size = size;
   return EDDY_OK;
 }
 
-/* A caller that was compiled with an older header has a shorter struct: the rest is defaults. */
-static int read_config (eddy_config *to, const eddy_config *from) {
+static bool is_coherent (const eddy_config *config, const lua_State *L) {
+  bool is_sandbox = (config->flags & EDDY_SANDBOX) != 0;
+  if (config->flags & ~(uint32_t)(EDDY_DRIVEN | EDDY_SANDBOX)) return false;
+  if ((config->flags & EDDY_DRIVEN) && config->loop == NULL) return false;
+  if (config->clock != EDDY_CLOCK_REAL && config->clock != EDDY_CLOCK_MANUAL) return false;
+  if (is_sandbox) return L == NULL && (config->caps & ~(uint32_t)EDDY_CAP_ALL) == 0;
+  return config->caps == 0 && config->access == NULL; /* was the flag forgotten? */
+}
+
+static int read_config (eddy_config *to, const eddy_config *from, const lua_State *L) {
   memset(to, 0, sizeof *to);
   if (from == NULL) return EDDY_OK;
-  if (from->size < offsetof(eddy_config, loop)) return EDDY_EINVAL;
-  if (from->size > sizeof *to) return EDDY_EINVAL;
-  memcpy(to, from, from->size);
-  if (to->flags & ~(uint32_t)EDDY_DRIVEN) return EDDY_EINVAL;
-  if ((to->flags & EDDY_DRIVEN) && to->loop == NULL) return EDDY_EINVAL;
-  if (to->clock != EDDY_CLOCK_REAL && to->clock != EDDY_CLOCK_MANUAL) return EDDY_EINVAL;
-  return EDDY_OK;
+  if (!ed_host_read_struct(
+        to, sizeof *to, from, from->size, offsetof(eddy_config, loop)))
+    return EDDY_EINVAL;
+  return is_coherent(to, L) ? EDDY_OK : EDDY_EINVAL;
 }
 
 /* ---- a state of our own ---- */
@@ -48,14 +52,20 @@ static void *plain_alloc (void *ud, void *block, size_t old, size_t size) {
   return NULL;
 }
 
+/* The runtime's own memory counts too, once it is there. */
+static bool is_full (const eddy *e, size_t more) {
+  size_t limit = e->config.mem_limit, used = e->used;
+  if (limit == 0) return false;
+  if (e->loop != NULL) used += e->loop->mem.bytes;
+  return used > limit || more > limit - used;
+}
+
 /* Counts what Lua holds; a request beyond the limit is answered as if memory had run out. */
 static void *limited_alloc (void *ud, void *block, size_t old, size_t size) {
   eddy *e = ud;
   void *moved;
   if (block == NULL) old = 0; /* it tells the kind of object then */
-  if (size > old && e->config.mem_limit > 0
-    && (size - old > e->config.mem_limit || e->used > e->config.mem_limit - (size - old)))
-    return NULL;
+  if (size > old && is_full(e, size - old)) return NULL;
   moved = e->config.alloc(e->config.alloc_ud, block, old, size);
   if (moved == NULL && size > 0) return NULL;
   e->used = e->used - old + size;
@@ -66,6 +76,12 @@ static lua_State *new_state (eddy *e) {
   if (e->config.alloc == NULL) e->config.alloc = plain_alloc;
   e->owns_state = true;
   return ed_lua_newstate(limited_alloc, e);
+}
+
+/* What the runtime takes for itself is under the limit as well. */
+static void share_limit (eddy *e, ed_loop *loop) {
+  loop->mem.beside = &e->used;
+  loop->mem.limit = e->config.mem_limit;
 }
 
 /* ---- attaching ---- */
@@ -92,7 +108,9 @@ static int l_attach (lua_State *L) {
   if (box == NULL || box->loop == NULL) return ed_loop_gone(L);
   e->loop = box->loop;
   if (e->config.seed != 0) seed_random(L, e->config.seed);
+  if (e->owns_state) share_limit(e, e->loop);
   if (!ed_config_is_off(L, e->loop, "coroutine")) ed_coroutine_install(L, e->loop, true);
+  if (ed_is_sandbox(e)) ed_sandbox_close(e, L);
   return 0;
 }
 
@@ -145,13 +163,14 @@ int eddy_new (eddy **made, lua_State *L, const eddy_config *config) {
   if (!is_own && (eddy_of(L) != NULL || !lua_checkstack(L, LUA_MINSTACK)))
     return EDDY_EINVAL;
   if ((e = ed_host_new()) == NULL) return EDDY_ENOMEM;
-  status = read_config(&e->config, config);
+  status = read_config(&e->config, config, L);
   if (status == EDDY_OK && is_own && (L = new_state(e)) == NULL) status = EDDY_ENOMEM;
   if (status == EDDY_OK) status = attach(e, L);
   if (status == EDDY_OK) {
     *made = e;
     return EDDY_OK;
   }
+  e->loop = NULL; /* it goes with the state */
   if (is_own && L != NULL) lua_close(L);
   eddy_release(e);
   return status;

@@ -17,6 +17,7 @@
 #define ED_HOST_H
 
 #include "core/loop.h"
+#include "core/permit.h"
 #include "eddy.h"
 
 typedef struct ed_post {
@@ -67,6 +68,7 @@ struct eddy {
   lua_State *L;
   eddy_config config;
   size_t used; /* of mem_limit */
+  ed_permits permits; /* of a sandbox */
   uv_async_t async;
   uv_prepare_t prepare;
   uv_check_t check;
@@ -99,6 +101,18 @@ void ed_host_keep_alive (
 void ed_host_wait (
   eddy *e, uint64_t end); /* one turn, blocking until something or 'end' */
 extern const ed_hosting ed_host_hooks;
+/*
+** Copy what the caller has of a struct into one that was cleared. An older caller's is shorter: the
+** rest stays cleared. A newer one's is longer: what we do not know must be 0, or it is refused.
+*/
+bool ed_host_read_struct (
+  void *to, size_t room, const void *from, size_t size, size_t least);
+
+/* host/sandbox.c */
+void ed_sandbox_close (eddy *e, lua_State *L); /* shut the scripts in; raises */
+/* Registry key of the environment that the library's own files have in a sandbox. */
+extern const char ed_library_key;
+#define ed_is_sandbox(e) (((e)->config.flags & EDDY_SANDBOX) != 0)
 
 /* host/post.c */
 bool ed_post_append (

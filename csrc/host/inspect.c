@@ -89,7 +89,7 @@ static uint64_t count_posts (eddy *e) {
 
 int eddy_stats (eddy *e, eddy_stats_t *stats, size_t size) {
   eddy_stats_t all;
-  if (e == NULL || stats == NULL || size > sizeof all) return EDDY_EINVAL;
+  if (e == NULL || stats == NULL) return EDDY_EINVAL;
   memset(&all, 0, sizeof all);
   all.operations = e->nops;
   if (e->loop != NULL) {
@@ -101,7 +101,8 @@ int eddy_stats (eddy *e, eddy_stats_t *stats, size_t size) {
     all.posted = count_posts(e);
     all.memory = eddy_mem_used(e);
   }
-  memcpy(stats, &all, size);
+  memset(stats, 0, size); /* a newer caller knows more */
+  memcpy(stats, &all, size < sizeof all ? size : sizeof all);
   return EDDY_OK;
 }
 

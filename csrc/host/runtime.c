@@ -9,6 +9,7 @@
 #include "host/host.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/trace.h"
 
@@ -48,6 +49,18 @@ void eddy_release (eddy *e) {
   uv_mutex_destroy(&e->lock);
   free(e->slot);
   free(e);
+}
+
+/* ---- structs of callers with another version of the header ---- */
+
+bool ed_host_read_struct (
+  void *to, size_t room, const void *from, size_t size, size_t least) {
+  const unsigned char *bytes = from;
+  if (size < least) return false;
+  for (size_t i = room; i < size; i++)
+    if (bytes[i] != 0) return false;
+  memcpy(to, from, size < room ? size : room);
+  return true;
 }
 
 /* ---- handles ---- */
@@ -164,6 +177,7 @@ static void closing (lua_State *L, ed_loop *loop) {
   loop->host = NULL;
   e->loop = NULL;
   if (!e->owns_state) e->L = NULL;
+  loop->mem.limit = 0; /* 'e' may go before the loop does */
   eddy_release(e);
 }
 

@@ -248,13 +248,12 @@ static ed_record *new_record (eddy *e, eddy_id group) {
   return NULL;
 }
 
-/* An older caller has a shorter struct. */
 static bool read_options (eddy_spawn_options *to, const eddy_spawn_options *from) {
   memset(to, 0, sizeof *to);
   if (from == NULL) return true;
-  if (from->size < offsetof(eddy_spawn_options, group)) return false;
-  if (from->size > sizeof *to) return false;
-  memcpy(to, from, from->size);
+  if (!ed_host_read_struct(
+        to, sizeof *to, from, from->size, offsetof(eddy_spawn_options, group)))
+    return false;
   return (to->flags & ~(uint32_t)(EDDY_SPAWN_NOW | EDDY_SPAWN_BINARY)) == 0;
 }
 

@@ -13,6 +13,8 @@
 
 #include "core/class.h"
 #include "core/error.h"
+#include "core/permit.h"
+#include "eddy.h"
 #include "io/addr.h"
 #include "io/dns.h"
 #include "io/net.h"
@@ -177,7 +179,11 @@ static attempt *new_attempt (connecting *c) {
 
 static int connect_tcp (ed_loop *loop, attempt *a, const struct sockaddr_storage *to) {
   ed_handle *handle = &a->stream->handle;
-  int status = uv_tcp_init(loop->uv, &handle->uv.tcp);
+  char text[ED_ADDR_TEXT];
+  int status;
+  ed_addr_text(to, text);
+  if (!ed_permit_asks(loop, EDDY_CAP_CONNECT, text)) return UV_EACCES;
+  status = uv_tcp_init(loop->uv, &handle->uv.tcp);
   if (status < 0) return status;
   ed_handle_opened(handle);
   uv_tcp_nodelay(&handle->uv.tcp, 1);
@@ -249,9 +255,7 @@ static void interleave (connecting *c, const struct addrinfo *found) {
 static const ed_optype resolve_type;
 
 /* "localhost" means this machine: no name server is asked for it (RFC 6761, 6.3). */
-static bool is_localhost (const connecting *c) {
-  return strncasecmp(c->target, "localhost:", 10) == 0;
-}
+static bool is_localhost (const char *host) { return strcasecmp(host, "localhost") == 0; }
 
 static void use_loopback (connecting *c) {
   ed_addr_parse("::1", c->port, &c->address[0]);
@@ -370,6 +374,22 @@ int ed_l_resolved (lua_State *L) {
   return 1;
 }
 
+static bool needs_lookup (const char *host) {
+  struct sockaddr_storage address;
+  return !ed_addr_parse(host, 1, &address) && !is_localhost(host);
+}
+
+/* May this be tried? Raises, or pushes nil and an error and returns 2. */
+static int check_permit (lua_State *L, const char *host) {
+  const ed_loop *loop = ed_loop_of(L);
+  if (loop->permits == NULL) return 0;
+  ed_permit_check(L, loop, EDDY_CAP_CONNECT);
+  if (!needs_lookup(host)) return 0;
+  ed_permit_check(L, loop, EDDY_CAP_DNS);
+  ed_checkpoint(L);
+  return ed_permit_refused(L, loop, EDDY_CAP_DNS, "resolve", host);
+}
+
 /*
 ** net.connect(host, port [, progress]) --> Stream | nil, err
 ** Awaits lookup and connection. Cancelling closes whatever was begun.
@@ -384,13 +404,14 @@ int ed_l_connect (lua_State *L) {
   luaL_argcheck(L, port > 0 && port < 65536, 2, "not a port");
   luaL_argcheck(
     L, strlen(host) == lua_rawlen(L, 1) && *host != '\0', 1, "not a host name");
+  if (check_permit(L, host) > 0) return 2;
   c = new_connecting(L);
   c->port = (int)port;
   c->resolved = resolved;
   snprintf(
     c->target, sizeof c->target, strchr(host, ':') ? "[%s]:%d" : "%s:%d", host, c->port);
   if (ed_addr_parse(host, c->port, &c->address[0])) c->count = 1;
-  else if (is_localhost(c)) use_loopback(c);
+  else if (is_localhost(host)) use_loopback(c);
   if (c->count > 0) {
     if (resolved != NULL) *resolved = ed_loop_now(c->op.loop);
     start_next(c);
@@ -410,7 +431,9 @@ int ed_l_connect (lua_State *L) {
 int ed_l_connect_unix (lua_State *L) {
   size_t len;
   const char *path = luaL_checklstring(L, 1, &len);
-  connecting *c = new_connecting(L);
+  connecting *c;
+  if (ed_permit_unix(L, EDDY_CAP_CONNECT, "connect", path) > 0) return 2;
+  c = new_connecting(L);
   c->is_unix = true;
   snprintf(c->target, sizeof c->target, "unix:%s", path);
   if (strlen(path) != len) return ed_await(L, &c->op, UV_EINVAL);

@@ -18,6 +18,8 @@
 
 #include "core/class.h"
 #include "core/error.h"
+#include "core/permit.h"
+#include "eddy.h"
 #include "core/handle.h"
 #include "io/addr.h"
 #include "io/listen.h"
@@ -332,6 +334,17 @@ static int listen_tcp (ed_listener *l, const struct sockaddr_storage *addr, int 
   return status;
 }
 
+/* The host is asked for what is bound: port 0 is any port. */
+static int check_permit (lua_State *L, const char *host, int port) {
+  const ed_loop *loop = ed_loop_of(L);
+  struct sockaddr_storage addr;
+  char text[ED_ADDR_TEXT];
+  ed_permit_check(L, loop, EDDY_CAP_LISTEN);
+  if (loop->permits == NULL || !ed_addr_parse(host, port, &addr)) return 0;
+  ed_addr_text(&addr, text);
+  return ed_permit_refused(L, loop, EDDY_CAP_LISTEN, "listen", text);
+}
+
 /*
 ** net.listen(address, port [, backlog [, context]]) --> Listener | nil, err
 ** 'address' is written as digits; port 0 lets the system choose: listener.port.
@@ -347,6 +360,7 @@ int ed_l_listen (lua_State *L) {
   luaL_argcheck(L, strlen(host) == lua_rawlen(L, 1), 1, "not an address");
   luaL_argcheck(L, port >= 0 && port < 65536, 2, "not a port");
   ed_loop_uv(L);
+  if (check_permit(L, host, (int)port) > 0) return 2;
   l = push_listener(L, tls);
   snprintf(l->host, sizeof l->host, "%s", host);
   snprintf(l->target, sizeof l->target, "%.80s:%d", host, (int)port);
@@ -397,6 +411,7 @@ int ed_l_listen_unix (lua_State *L) {
   ed_listener *l;
   int status;
   ed_loop_uv(L);
+  if (ed_permit_unix(L, EDDY_CAP_LISTEN, "listen", path) > 0) return 2;
   l = push_listener(L, tls);
   l->is_unix = true;
   snprintf(l->target, sizeof l->target, "unix:%s", path);

@@ -15,7 +15,9 @@
 #include "core/class.h"
 #include "core/error.h"
 #include "core/handle.h"
+#include "core/permit.h"
 #include "core/trace.h"
+#include "eddy.h"
 #include "io/pool.h"
 
 enum {
@@ -237,6 +239,7 @@ static ed_worker_setup *new_setup (lua_State *L, ed_loop *loop) {
   }
   setup = ed_worker_setup_new(
     L, lua_gettop(L), memory < (lua_Number)SIZE_MAX ? (size_t)memory : SIZE_MAX);
+  if (loop->permits != NULL) ed_worker_setup_confine(setup, loop->permits);
   lua_pop(L, 2);
   return setup;
 }
@@ -363,6 +366,7 @@ static int l_offload (lua_State *L) {
   workers *all;
   offloading *o;
   ed_check_callable(L, 1);
+  ed_permit_check(L, loop, EDDY_CAP_OFFLOAD);
   ed_transfer_pack(L, 1, lua_gettop(L), "argument");
   task = ed_checkpoint(L);
   all = workers_of(L, loop);

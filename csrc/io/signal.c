@@ -12,6 +12,8 @@
 
 #include "core/handle.h"
 #include "core/class.h"
+#include "core/permit.h"
+#include "eddy.h"
 
 static void drop_trap (ed_handle *handle) {
   ed_mem_free(&handle->loop->mem, handle, sizeof *handle);
@@ -66,9 +68,14 @@ static int check_signal (lua_State *L, int arg) {
 static int l_trap (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
   ed_loop_uv(L);
+  ed_permit_check(L, loop, EDDY_CAP_SIGNAL);
   loop->trapped = 0;
   for (int arg = 1; arg <= lua_gettop(L); arg++) {
-    int status = start_trap(loop, check_signal(L, arg));
+    int number = check_signal(L, arg);
+    if (ed_permit_refused(
+          L, loop, EDDY_CAP_SIGNAL, "trap", lua_tostring(L, arg)))
+      return lua_error(L);
+    int status = start_trap(loop, number);
     if (status < 0) return luaL_error(L, "cannot trap a signal: %s", uv_strerror(status));
   }
   return 0;

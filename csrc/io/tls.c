@@ -14,6 +14,8 @@
 
 #include "core/class.h"
 #include "core/error.h"
+#include "core/permit.h"
+#include "eddy.h"
 
 typedef struct filtering {
   ed_tls *tls;  /* NULL: the stream is closed */
@@ -378,6 +380,20 @@ static int push_refusal (lua_State *L, const ed_tls_error *why) {
   return ed_error_fail(L, "tls", ed_tls_code_name(why->code), "tls", NULL, why->text);
 }
 
+/* In a sandbox: file names among the options become the paths that the host has judged. */
+static int check_files (lua_State *L, const ed_loop *loop) {
+  static const char *const names[] = {"ca", "cert", "key"};
+  ed_permit_check(L, loop, flag(L, "server") ? EDDY_CAP_LISTEN : EDDY_CAP_CONNECT);
+  if (loop->permits == NULL) return 0;
+  for (int i = 0; i < 3; i++) {
+    const char *text = option(L, names[i], NULL);
+    if (text == NULL || ed_tls_is_pem(text)) continue;
+    if (ed_permit_path(L, loop, EDDY_CAP_READ, "tls", text) > 1) return 2;
+    lua_setfield(L, 1, names[i]);
+  }
+  return 0;
+}
+
 /*
 ** tls.context{server=, verify=, ca=, cert=, key=, ciphers=, alpn=, tls13=} --> context | nil, err
 ** Texts and flags only (lua/eddy/tls.lua has the public form). Reads files: blocks.
@@ -389,6 +405,7 @@ static int l_context (lua_State *L) {
   context_box *box;
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
+  if (check_files(L, loop) > 0) return 2;
   o.is_server = flag(L, "server");
   o.verify = flag(L, "verify");
   o.ca = option(L, "ca", NULL);

@@ -121,6 +121,7 @@ static void open_runtime (lua_State *L, ed_worker *w) {
   w->loop = ((ed_box *)lua_touserdata(L, -1))->loop;
   lua_pop(L, 1);
   w->loop->worker = w;
+  if (w->setup->is_confined) w->loop->permits = &w->setup->permits;
   w->loop->on_start = open_wake;
   w->loop->on_stop = close_wake;
   ed_coroutine_install(L, w->loop, true); /* ours tell which coroutine runs */
@@ -138,6 +139,7 @@ static int l_prepare (lua_State *L) {
   ed_transfer_unpack(L, w->setup->values.at, w->setup->values.size);
   lua_setfield(L, 2, "cpath");
   lua_setfield(L, 2, "path");
+  if (w->setup->is_confined) w->setup->permits.confine(L);
   if (!lua_isnil(L, 3)) lua_call(L, 0, 0); /* worker_init */
   return 0;
 }
@@ -316,8 +318,17 @@ static bool add_preloads (lua_State *L, ed_worker_setup *setup) {
   return ok;
 }
 
+void ed_worker_setup_confine (ed_worker_setup *setup, const ed_permits *permits) {
+  setup->permits = *permits;
+  setup->is_confined = true;
+  permits->hold(permits->host);
+  if (permits->memory > 0 && (setup->memory == 0 || permits->memory < setup->memory))
+    setup->memory = permits->memory;
+}
+
 void ed_worker_setup_free (ed_worker_setup *setup) {
   if (setup == NULL) return;
+  if (setup->is_confined) setup->permits.release(setup->permits.host);
   for (size_t i = 0; i < setup->npreload; i++) free(setup->preload[i].name);
   free(setup->preload);
   free(setup->values.at);

@@ -17,6 +17,7 @@
 
 #include "core/interrupt.h"
 #include "core/loop.h"
+#include "core/permit.h"
 #include "io/transfer.h"
 
 /* A C function of package.preload, which works in every state. */
@@ -33,6 +34,8 @@ typedef struct ed_worker_setup {
   size_t memory;   /* bytes that a state may have, or 0 */
   ed_preload *preload;
   size_t npreload;
+  ed_permits permits; /* of a sandbox */
+  bool is_confined;
 } ed_worker_setup;
 
 typedef enum ed_outcome {
@@ -73,6 +76,8 @@ void ed_worker_close (ed_worker *worker);
 
 /* Make the setup for workers of L, with the function at 'init' (or nil); raises. */
 ed_worker_setup *ed_worker_setup_new (lua_State *L, int init, size_t memory);
+/* The workers of a sandbox are in it too. */
+void ed_worker_setup_confine (ed_worker_setup *setup, const ed_permits *permits);
 void ed_worker_setup_free (ed_worker_setup *setup);
 
 #endif

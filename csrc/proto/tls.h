@@ -70,6 +70,9 @@ typedef struct ed_tls_options {
   int min_version;
 } ed_tls_options;
 
+/* Is this option a text, and not the name of a file? */
+bool ed_tls_is_pem (const char *text);
+
 /* NULL: see 'why'. The first share is the caller's. */
 ed_tls_context *ed_tls_context_new (const ed_tls_options *options, ed_tls_error *why);
 ed_tls_context *ed_tls_context_keep (ed_tls_context *context); /* one share more */

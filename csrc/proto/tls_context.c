@@ -57,13 +57,13 @@ static BIO_METHOD *new_method (void) {
 
 /* ---- certificates and keys ---- */
 
-static bool is_pem (const char *text) { return strstr(text, "-----BEGIN ") != NULL; }
+bool ed_tls_is_pem (const char *text) { return strstr(text, "-----BEGIN ") != NULL; }
 
 /* A PEM text or a file of it; NULL with 'why'. */
 static BIO *open_pem (const char *text, ed_tls_error *why) {
   struct stat info;
   BIO *bio;
-  if (is_pem(text)) return BIO_new_mem_buf(text, -1);
+  if (ed_tls_is_pem(text)) return BIO_new_mem_buf(text, -1);
   bio = stat(text, &info) == 0 ? BIO_new_file(text, "r") : NULL;
   if (bio == NULL) {
     why->system = errno != 0 ? errno : EIO;
@@ -149,7 +149,7 @@ static bool trust (SSL_CTX *ssl, const char *ca, ed_tls_error *why) {
   if (ca == NULL) return SSL_CTX_set_default_verify_paths(ssl) == 1;
   /* What the caller names is trusted, root or not. */
   X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl), X509_V_FLAG_PARTIAL_CHAIN);
-  if (!is_pem(ca) && is_folder(ca)) return SSL_CTX_load_verify_dir(ssl, ca) == 1;
+  if (!ed_tls_is_pem(ca) && is_folder(ca)) return SSL_CTX_load_verify_dir(ssl, ca) == 1;
   bio = open_pem(ca, why);
   is_fine = bio != NULL && trust_all_of(ssl, bio);
   BIO_free(bio);
