@@ -18,6 +18,10 @@
 */
 #if LUA_VERSION_NUM == 504 && LUA_VERSION_RELEASE_NUM < 50406
 #define lua_closethread(L, from) ((void)(from), lua_resetthread(L))
+#define ED_CLOSES \
+  20 /* that may be nested: each may go as deep into the C stack as Lua allows */
+#else
+#define ED_CLOSES 200 /* Lua counts by itself, and stops first */
 #endif
 
 /* Write to the standard error; 5.5 has no such macro in its header. */

@@ -73,11 +73,11 @@ enum {
 
 /* Capabilities of scripts in a sandbox, in config.caps; and the 'kind' of config.access. */
 enum {
-  EDDY_CAP_READ = 1,    /* read files; target: the path, without links and dots */
-  EDDY_CAP_WRITE = 2,   /* write, rename, remove files; the same */
-  EDDY_CAP_CONNECT = 4, /* "address:port" as digits, each that is tried; "unix:path" */
-  EDDY_CAP_LISTEN = 8,  /* the same */
-  EDDY_CAP_DNS = 16,    /* look names up; the name */
+  EDDY_CAP_READ = 1,     /* read files; target: the path, without links and dots */
+  EDDY_CAP_WRITE = 2,    /* write, rename, remove files; the same */
+  EDDY_CAP_CONNECT = 4,  /* "address:port" as digits, each that is tried; "unix:path" */
+  EDDY_CAP_LISTEN = 8,   /* the same */
+  EDDY_CAP_DNS = 16,     /* look names up; the name */
   EDDY_CAP_PROCESS = 32, /* start programs */
   EDDY_CAP_ENV = 64,     /* read the environment; the variable's name */
   EDDY_CAP_SIGNAL = 128, /* trap signals; "INT" */
@@ -125,8 +125,9 @@ typedef struct eddy_config {
     *loop;         /* the host's; it must outlive the runtime. NULL: one of our own */
   lua_Alloc alloc; /* of a state that eddy_new makes; NULL: malloc */
   void *alloc_ud;
-  size_t mem_limit; /* bytes of a state that eddy_new makes, Lua's and ours; 0: no limit */
-  void *userdata;   /* for eddy_userdata, and 'ud' of the callbacks below */
+  size_t
+    mem_limit;    /* bytes of a state that eddy_new makes, Lua's and ours; 0: no limit */
+  void *userdata; /* for eddy_userdata, and 'ud' of the callbacks below */
   /*
   ** A task failed and nobody awaits it, or a chunk does not compile (task is 0 then, as for tasks
   ** that the host did not spawn). Once each. The texts, 'traceback' may be NULL, are valid during

@@ -329,8 +329,7 @@ const char *ed_pattern_match (ed_match *m, const char *at) {
   return match_from(m, m->pattern->item, at);
 }
 
-const char *ed_pattern_plain (
-  ed_match *m, const char *at, const char *part, size_t len) {
+const char *ed_pattern_plain (ed_match *m, const char *at, const char *part, size_t len) {
   if (len == 0) return at;
   for (; (size_t)(m->end - at) >= len; at++) {
     const char *first = memchr(at, (unsigned char)*part, (size_t)(m->end - at) - len + 1);

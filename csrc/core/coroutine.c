@@ -292,6 +292,19 @@ static int run_step (lua_State *L, lua_State *co, int narg) {
 /* Is this call of finish_step one of 'wrap'? Its coroutine lies in an upvalue then. */
 static bool is_wrap (lua_State *L) { return lua_isthread(L, lua_upvalueindex(2)); }
 
+/*
+** Close a coroutine that a script asks for; false when too many are being closed already, one in
+** the '<close>' variables of the other. Raises nothing: the error is left in 'co'.
+*/
+static bool close_nested (lua_State *L, lua_State *co, int *status) {
+  ed_loop *loop = ed_loop_of(L);
+  if (loop->ncloses >= ED_CLOSES) return false;
+  loop->ncloses++;
+  *status = lua_closethread(co, L);
+  loop->ncloses--;
+  return true;
+}
+
 /* What a wrapped function raises: the error at the top, with a position before a string. */
 static int raise_wrapped (lua_State *L, lua_State *co) {
   ed_loop *loop = ed_loop_of(L);
@@ -300,8 +313,8 @@ static int raise_wrapped (lua_State *L, lua_State *co) {
   else lua_pushnil(L);
   lua_insert(L, text);
   if (status != LUA_OK && status != LUA_YIELD) { /* it died of it: close what is open */
-    status = lua_closethread(co, L);
-    lua_xmove(co, L, 1);
+    if (close_nested(L, co, &status)) lua_xmove(co, L, 1);
+    else lua_pushliteral(L, "C stack overflow");
   }
   if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
     luaL_where(L, 1);
@@ -403,11 +416,13 @@ static int l_status (lua_State *L) {
 static int l_close (lua_State *L) {
   lua_State *co = check_coroutine(L);
   const char *status = status_of(L, co);
+  int ended;
   if (co != L && is_taken(L, co))
     return luaL_error(L, "cannot close a coroutine that is waiting in an await");
   if (*status != 's' && *status != 'd')
     return luaL_error(L, "cannot close a %s coroutine", status);
-  if (lua_closethread(co, L) == LUA_OK) {
+  if (!close_nested(L, co, &ended)) return luaL_error(L, "C stack overflow");
+  if (ended == LUA_OK) {
     lua_pushboolean(L, 1);
     return 1;
   }

@@ -131,6 +131,7 @@ struct ed_loop {
   uint32_t kill_grace; /* ms of catching cancellations before a task is killed */
   uint32_t next_id;
   uint32_t nresumes;      /* of tasks, counted; never 0 in one */
+  uint32_t ncloses;       /* of coroutines, one inside the other */
   uint32_t passed_on;     /* number of the resume in which 'origin' was noted */
   bool is_own_origin;     /* it came from a coroutine of the same task */
   struct ed_sites *sites; /* core/site, or NULL */

@@ -54,8 +54,8 @@ static int refuse (lua_State *L, const char *op, const char *target) {
     L, "permission", "EACCES", op, target, "the host does not allow it");
 }
 
-int ed_permit_refused (lua_State *L, const ed_loop *loop, uint32_t cap, const char *op,
-  const char *target) {
+int ed_permit_refused (
+  lua_State *L, const ed_loop *loop, uint32_t cap, const char *op, const char *target) {
   return ed_permit_asks(loop, cap, target) ? 0 : refuse(L, op, target);
 }
 
@@ -86,8 +86,8 @@ static char *real_of (const char *path) {
   return real;
 }
 
-int ed_permit_path (lua_State *L, const ed_loop *loop, uint32_t cap, const char *op,
-  const char *path) {
+int ed_permit_path (
+  lua_State *L, const ed_loop *loop, uint32_t cap, const char *op, const char *path) {
   char *real;
   int status;
   ed_permit_check(L, loop, cap);

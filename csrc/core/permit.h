@@ -26,7 +26,7 @@ typedef struct ed_permits {
   void (*hold)(void *host); /* one more, or one less, who may call 'ask' */
   void (*release)(void *host);
   void *host;
-  size_t memory;                  /* bytes for a worker's state, or 0 */
+  size_t memory;                 /* bytes for a worker's state, or 0 */
   void (*confine)(lua_State *L); /* shut the scripts of a new state in */
 } ed_permits;
 
@@ -46,8 +46,8 @@ int ed_permit_refused (lua_State *L, const struct ed_loop *loop, uint32_t cap,
 ** capability. Blocks for as long as the system takes to follow the links. Outside of a sandbox
 ** it is 'path' itself.
 */
-int ed_permit_path (
-  lua_State *L, const struct ed_loop *loop, uint32_t cap, const char *op, const char *path);
+int ed_permit_path (lua_State *L, const struct ed_loop *loop, uint32_t cap,
+  const char *op, const char *path);
 
 /* May the Unix socket at 'path' be used? As ed_permit_refused; raises without the capability. */
 int ed_permit_unix (lua_State *L, uint32_t cap, const char *op, const char *path);

@@ -37,8 +37,7 @@ static bool is_coherent (const eddy_config *config, const lua_State *L) {
 static int read_config (eddy_config *to, const eddy_config *from, const lua_State *L) {
   memset(to, 0, sizeof *to);
   if (from == NULL) return EDDY_OK;
-  if (!ed_host_read_struct(
-        to, sizeof *to, from, from->size, offsetof(eddy_config, loop)))
+  if (!ed_host_read_struct(to, sizeof *to, from, from->size, offsetof(eddy_config, loop)))
     return EDDY_EINVAL;
   return is_coherent(to, L) ? EDDY_OK : EDDY_EINVAL;
 }

@@ -67,7 +67,7 @@ struct eddy {
   ed_loop *loop; /* NULL once closed */
   lua_State *L;
   eddy_config config;
-  size_t used; /* of mem_limit */
+  size_t used;        /* of mem_limit */
   ed_permits permits; /* of a sandbox */
   uv_async_t async;
   uv_prepare_t prepare;

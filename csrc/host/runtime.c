@@ -148,7 +148,7 @@ static void posted (ed_loop *loop) { ed_post_run_all(loop->host); }
 static bool report (lua_State *L, ed_loop *loop) {
   eddy *e = loop->host;
   const char *traceback = NULL;
-  if (e->config.on_error == NULL) return false;
+  if (e->config.on_error == NULL && !ed_is_sandbox(e)) return false;
   if (lua_isuserdata(L, 2)) {
     ed_trace_push(L, loop, 2);
     traceback = lua_tostring(L, -1);

@@ -13,7 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compat.h"
 #include "core/class.h"
+#include "core/error.h"
 #include "core/limits.h"
 #include "core/trace.h"
 
@@ -98,12 +100,41 @@ void ed_record_free_all (eddy *e) {
 
 /* ---- telling the host ---- */
 
-/* The error at index 'error' to config.on_error; in protected mode. */
+/* A field of an error object that is a string, pushed; or "". */
+static const char *push_field (lua_State *L, int error, const char *name) {
+  lua_pushstring(L, name);
+  lua_rawget(L, error);
+  return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+}
+
+/* The text of an error without running anything: a script's '__tostring' may never come back. */
+static const char *push_plain_text (lua_State *L, int error) {
+  int type = lua_type(L, error);
+  if (type == LUA_TSTRING || type == LUA_TNUMBER) {
+    lua_pushvalue(L, error);
+    return lua_tostring(L, -1);
+  }
+  if (!ed_error_is(L, error))
+    return lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, error));
+  const char *message = push_field(L, error, "message");
+  const char *target = push_field(L, error, "target");
+  const char *code = push_field(L, error, "code");
+  return lua_pushfstring(
+    L, "%s%s%s (%s)", target, *target != '\0' ? ": " : "", message, code);
+}
+
+/* The error at index 'error' to the host; in protected mode. */
 void ed_host_report (
   eddy *e, lua_State *L, eddy_id id, int error, const char *traceback) {
-  const char *message = luaL_tolstring(L, error, NULL);
-  e->config.on_error(e, id, EDDY_ESCRIPT, message, traceback, e->config.userdata);
-  lua_pop(L, 1);
+  int top = lua_gettop(L);
+  const char *message;
+  luaL_checkstack(L, 8, "error");
+  error = lua_absindex(L, error);
+  message = ed_is_sandbox(e) ? push_plain_text(L, error) : luaL_tolstring(L, error, NULL);
+  if (e->config.on_error != NULL)
+    e->config.on_error(e, id, EDDY_ESCRIPT, message, traceback, e->config.userdata);
+  else lua_writestringerror("eddy: %s\n", message);
+  lua_settop(L, top);
 }
 
 static void ended (ed_watch *watch, ed_task *task) {
@@ -179,7 +210,8 @@ static void tell (eddy *e, ed_record *r) {
     int status = ed_host_protect(e, L, l_tell_done, r, 0);
     if (status < 0 && r->done != NULL) ed_host_protect(e, L, l_tell_failure, r, 0);
   } else if (status_of(r) == EDDY_ESCRIPT && !r->is_awaited) {
-    if (e->config.on_error != NULL) ed_host_protect(e, L, l_tell_error, r, 0);
+    if (e->config.on_error != NULL || ed_is_sandbox(e))
+      ed_host_protect(e, L, l_tell_error, r, 0);
     else ed_task_report(r->task);
   }
 }
@@ -331,7 +363,8 @@ static int l_load (lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, c);
     return 0;
   }
-  if (c->status != LUA_ERRMEM && c->host->config.on_error != NULL)
+  if (c->status != LUA_ERRMEM
+    && (c->host->config.on_error != NULL || ed_is_sandbox(c->host)))
     ed_host_report(c->host, L, 0, lua_gettop(L), NULL);
   return 0;
 }

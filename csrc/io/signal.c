@@ -72,8 +72,7 @@ static int l_trap (lua_State *L) {
   loop->trapped = 0;
   for (int arg = 1; arg <= lua_gettop(L); arg++) {
     int number = check_signal(L, arg);
-    if (ed_permit_refused(
-          L, loop, EDDY_CAP_SIGNAL, "trap", lua_tostring(L, arg)))
+    if (ed_permit_refused(L, loop, EDDY_CAP_SIGNAL, "trap", lua_tostring(L, arg)))
       return lua_error(L);
     int status = start_trap(loop, number);
     if (status < 0) return luaL_error(L, "cannot trap a signal: %s", uv_strerror(status));

@@ -307,7 +307,8 @@ end
 
 local function library_environment(stock, package, library)
   local env = copy(stock, BASIC)
-  for _, name in ipairs { "math", "string", "table", "utf8" } do env[name] = copy(stock[name]) end
+  for _, name in ipairs { "math", "string", "utf8" } do env[name] = copy(stock[name]) end
+  env.table = bounded_table()   -- it goes over lists of scripts, whose `n` may say anything
   env.setmetatable, env.require, env.coroutine = library.setmetatable, stock.require, stock.coroutine
   env.collectgarbage, env.package = stock.collectgarbage, package
   env.io = { open = open_of(stock.io.open) }
