@@ -16,6 +16,10 @@ UNAME  := $(shell uname -s)
 Q      := $(if $(V),,@)
 say     = @printf '  %-8s %s\n' '$(1)' '$(2)'
 
+# What can be left out: make TLS=0 needs no OpenSSL, make HTTP=0 no zlib.
+TLS    ?= 1
+HTTP   ?= 1
+
 # ---- What the system offers ------------------------------------------------------------------
 
 # LIBUV_DIR, OPENSSL_DIR and ZLIB_DIR come from luarocks or from the caller. $(shell) does not see
@@ -46,7 +50,7 @@ BARE   := clean help uninstall
 NEEDS  := $(if $(filter-out $(BARE),$(GOALS)),build) $(if $(filter test sanitize stress tsan,$(GOALS)),test) \
 	$(if $(filter check check-% lint format,$(GOALS)),check) $(if $(filter fuzz,$(GOALS)),fuzz) $(if $(filter bench,$(GOALS)),bench)
 IS_ROCK := $(filter rock rock-install,$(GOALS))
-PROBE  := PKG_CONFIG_PATH="$(PC_DIRS)$$PKG_CONFIG_PATH" CC="$(CC)" LUA="$(LUA)" LUA_PC="$(LUA_PC)" \
+PROBE  := TLS=$(TLS) HTTP=$(HTTP) PKG_CONFIG_PATH="$(PC_DIRS)$$PKG_CONFIG_PATH" CC="$(CC)" LUA="$(LUA)" LUA_PC="$(LUA_PC)" \
 	LUA_INCDIR="$(LUA_INCDIR)" LUA_LIBS="$(LUA_LIBS)" LUAROCKS="$(LUAROCKS)" $(if $(PKG_CONFIG),PKG_CONFIG="$(PKG_CONFIG)") sh tools/setup.sh
 MISSING := $(if $(strip $(NEEDS)),$(strip $(shell $(PROBE) missing $(if $(IS_ROCK),rock,$(NEEDS)))))
 
@@ -77,10 +81,14 @@ ifeq ($(UNAME),Darwin)
 LIBFLAG ?= -bundle -undefined dynamic_lookup
 SO_LD   :=
 EXE_LD  :=
+WHOLE   := -Wl,-all_load
+NOT_WHOLE :=
 else
 LIBFLAG ?= -shared
 SO_LD   := -Wl,-z,nodelete -Wl,-z,relro -Wl,-z,now
 EXE_LD  := -Wl,-E -Wl,-z,relro -Wl,-z,now
+WHOLE   := -Wl,--whole-archive
+NOT_WHOLE := -Wl,--no-whole-archive
 endif
 
 WARN    := -Wall -Wextra -Wshadow -Wpointer-arith -Wcast-align -Wwrite-strings -Wundef -Wvla \
@@ -89,11 +97,13 @@ LUA_CFLAGS := $(if $(strip $(LUA_INCDIR)),-I$(LUA_INCDIR),$(if $(LUA_PC),$(shell
 LUA_LIBS ?= $(if $(LUA_PC),$(shell $(PKGC) --libs $(LUA_PC) 2>/dev/null)) -lm
 LUA_LIBS := $(LUA_LIBS)
 # Taken when they are there: body codings (brotli, zstd) and the list of public suffixes (libpsl).
-EXTRA   := $(foreach p,libbrotlidec libzstd libpsl,$(shell $(PKGC) --exists $(p) 2>/dev/null && echo $(p)))
+EXTRA   := $(foreach p,$(if $(filter 0,$(HTTP)),,libbrotlidec libzstd libpsl),$(shell $(PKGC) --exists $(p) 2>/dev/null && echo $(p)))
 EXTRA   := $(EXTRA)
 EXTRA_D := $(if $(filter libbrotlidec,$(EXTRA)),-DED_HAVE_BROTLI) $(if $(filter libzstd,$(EXTRA)),-DED_HAVE_ZSTD) \
-	$(if $(filter libpsl,$(EXTRA)),-DED_HAVE_PSL)
-SYSTEM  := libuv openssl zlib $(EXTRA)
+	$(if $(filter libpsl,$(EXTRA)),-DED_HAVE_PSL) \
+	$(if $(filter 0,$(TLS)),-DEDDY_NO_TLS) $(if $(filter 0,$(HTTP)),-DEDDY_NO_HTTP)
+SYSTEM  := libuv $(if $(filter 0,$(TLS)),,openssl) $(if $(filter 0,$(HTTP)),,zlib) $(EXTRA)
+SYSTEM  := $(strip $(SYSTEM))
 LIBS    := $(shell $(PKGC) --libs $(SYSTEM))
 # gnu11, not c11: uv.h wants the POSIX types that a strict mode hides.
 COMMON  := -std=gnu11 -fPIC -fvisibility=hidden -pthread $(WARN) -Icsrc $(CPPFLAGS) \
@@ -129,9 +139,13 @@ LD_fuzz      := -fsanitize=fuzzer $(SANITIZE)
 # ---- Sources ---------------------------------------------------------------------------------
 
 LUA_FILES := $(sort $(wildcard lua/*/*.lua lua/*/*/*.lua lua/*/*/*/*.lua))
-LIB_C     := $(sort $(filter-out csrc/main.c,$(wildcard csrc/*.c csrc/*/*.c)))
+NOT_TLS   := $(if $(filter 0,$(TLS)),csrc/proto/tls%.c csrc/io/tls.c)
+NOT_HTTP  := $(if $(filter 0,$(HTTP)),csrc/io/http_%.c csrc/io/file.c csrc/proto/http1.c csrc/proto/chunked.c csrc/proto/coding.c \
+	csrc/bind/coding_lua.c csrc/bind/psl_lua.c)
+EVERY_C   := $(sort $(filter-out csrc/main.c,$(wildcard csrc/*.c csrc/*/*.c)))
+LIB_C     := $(filter-out $(NOT_TLS) $(NOT_HTTP),$(EVERY_C))
 MODULE_C  := $(filter-out csrc/preload.c csrc/host/attach.c csrc/host/sandbox.c,$(LIB_C))
-PURE_C    := $(sort $(wildcard csrc/base/*.c csrc/proto/*.c))
+PURE_C    := $(filter csrc/base/%.c csrc/proto/%.c,$(LIB_C))
 OUR_C     := $(sort $(wildcard csrc/*.[ch] csrc/*/*.[ch]))
 ALL_C     := $(OUR_C) $(sort $(wildcard examples/embed/*.[ch] spec/c/*.[ch] spec/host/*.[ch] spec/fuzz/*.[ch] spec/support/*.[ch] spec/sweep/*.[ch] bench/*.[ch] bench/*/*.[ch]))
 ALL_LUA   := $(LUA_FILES) $(sort $(wildcard tools/*.lua spec/*.lua spec/*/*.lua spec/*/*/*.lua bench/*.lua bench/*/*.lua examples/*.lua examples/*/*.lua))
@@ -183,6 +197,11 @@ $(1)/eddy/core.so: $(MODULE_C:csrc/%.c=$(1)/obj/%.o) $(B)/files.txt
 	$$(call say,LD,$$@)
 	$(Q)mkdir -p $$(@D)
 	$(Q)$$(CC_$(2)) $(LIBFLAG) -o $$@ $$(filter %.o,$$^) $$(LD_$(2)) $(SO_LD) $(LDFLAGS) $(LIBS)
+
+$(1)/all/eddy.so: $(1)/lib/libeddy.a
+	$$(call say,LD,$$@)
+	$(Q)mkdir -p $$(@D)
+	$(Q)$$(CC_$(2)) $(LIBFLAG) -o $$@ $(WHOLE) $$< $(NOT_WHOLE) $$(LD_$(2)) $(SO_LD) $(LDFLAGS) $(LIBS)
 
 $(1)/bin/eddy: $(1)/obj/main.o $(1)/lib/libeddy.a
 	$$(call say,LD,$$@)
@@ -244,9 +263,15 @@ $(B)/bundle.c: tools/embed.lua $(BUNDLED) $(B)/files.txt
 	$(call say,EMBED,$@)
 	$(Q)$(LUA) tools/embed.lua lua $(BUNDLED) > $@
 
-.PHONY: FORCE all module program
+.PHONY: FORCE all module program single amalgamation
 all: module program ## build the module, the archive and the program (the default)
 module: $(B)/eddy/core.so ## just build/eddy/core.so
+single: $(B)/all/eddy.so ## build/all/eddy.so: one module with the Lua files inside
+amalgamation: $(B)/amalgamation/eddy.c ## build/amalgamation: the library as eddy.c and eddy.h
+$(B)/amalgamation/eddy.c: tools/amalgamate.lua tools/csource.lua $(B)/bundle.c $(OUR_C)
+	$(call say,JOIN,$@)
+	$(Q)mkdir -p $(@D) && cp csrc/eddy.h $(@D)/eddy.h
+	$(Q)$(LUA) tools/amalgamate.lua $(B)/bundle.c $(EVERY_C) > $@
 program: $(B)/bin/eddy $(B)/lib/libeddy.a ## just build/bin/eddy and build/lib/libeddy.a
 
 # ---- Trying ----------------------------------------------------------------------------------

@@ -180,12 +180,14 @@ static void open_io (lua_State *L, int box) {
   }
   ed_open_url(L, box);
   lua_setfield(L, -2, "url");
-  ed_open_coding(L, box);
-  lua_setfield(L, -2, "coding");
   ed_open_pattern(L);
   lua_setfield(L, -2, "pattern");
+#ifndef EDDY_NO_HTTP
+  ed_open_coding(L, box);
+  lua_setfield(L, -2, "coding");
   ed_open_psl(L);
   lua_setfield(L, -2, "is_public_suffix");
+#endif
 }
 
 int luaopen_eddy_core (lua_State *L) {

@@ -422,6 +422,17 @@ EDDY_API int eddy_dump (
 EDDY_API int luaopen_eddy_core (lua_State *L);
 
 /*
+** Modules with the Lua half inside, for a state whose 'require' finds no files: luaL_requiref(L,
+** "eddy", luaopen_eddy, 0). Only in the static library and in the module that holds everything.
+*/
+EDDY_API int luaopen_eddy (lua_State *L);
+EDDY_API int luaopen_eddy_http (lua_State *L);
+EDDY_API int luaopen_eddy_json (lua_State *L);
+EDDY_API int luaopen_eddy_net (lua_State *L);
+EDDY_API int luaopen_eddy_testing (lua_State *L);
+EDDY_API int luaopen_eddy_tls (lua_State *L);
+
+/*
 ** For hosts that let a script call eddy.run: the loop that it turns. On the thread of L, after
 ** "eddy.core" was opened and before the first run; the loop must outlive L. lua_close takes our
 ** handles out and leaves it otherwise alone.

@@ -25,6 +25,26 @@ static int l_load_bundled (lua_State *L) {
   return 1;
 }
 
+/*
+** For a file eddy.so that holds everything: Lua looks there for "eddy" and for what is below it. The
+** bundle is put into package.preload first, so that the 'require' in here finds it.
+*/
+static int require_bundled (lua_State *L, const char *name) {
+  luaL_checkversion(L);
+  eddy_preload(L);
+  lua_getglobal(L, "require");
+  lua_pushstring(L, name);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+int luaopen_eddy (lua_State *L) { return require_bundled(L, "eddy"); }
+int luaopen_eddy_http (lua_State *L) { return require_bundled(L, "eddy.http"); }
+int luaopen_eddy_json (lua_State *L) { return require_bundled(L, "eddy.json"); }
+int luaopen_eddy_net (lua_State *L) { return require_bundled(L, "eddy.net"); }
+int luaopen_eddy_testing (lua_State *L) { return require_bundled(L, "eddy.testing"); }
+int luaopen_eddy_tls (lua_State *L) { return require_bundled(L, "eddy.tls"); }
+
 void eddy_preload (lua_State *L) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   lua_pushcfunction(L, luaopen_eddy_core);

@@ -26,7 +26,9 @@ need_module() { $LUA -e "require '$1'" >/dev/null 2>&1 || say "[Lua module $1]";
 missing_rock() {
   need_program "${CC:-cc}" "a C compiler"
   need_program "$PKG_CONFIG" "pkg-config"
-  for library in 'libuv >= 1.42' 'openssl >= 1.1.1' 'zlib >= 1.2.11'; do need_library "$library"; done
+  need_library 'libuv >= 1.42'
+  [ "${TLS:-1}" = 0 ] || need_library 'openssl >= 1.1.1'
+  [ "${HTTP:-1}" = 0 ] || need_library 'zlib >= 1.2.11'
   [ -n "${LUA_INCDIR:-}${LUA_PC:-}" ] || say "[Lua 5.4 headers]"
 }
 

@@ -24,7 +24,10 @@ void ed_handle_opened (ed_handle *handle) {
 }
 
 static void drop_if_free (ed_handle *handle) {
-  if (!handle->has_box && !handle->has_engine) handle->drop(handle);
+  if (handle->has_engine) return;
+  ed_list_remove(&handle->link);
+  if (handle->has_box) ed_list_append(&handle->loop->closed, &handle->link);
+  else handle->drop(handle);
 }
 
 static void on_closed (uv_handle_t *uv) {
@@ -32,7 +35,6 @@ static void on_closed (uv_handle_t *uv) {
   handle->has_engine = false;
   handle->loop->nhandles--;
   handle->loop->progress++;
-  ed_list_remove(&handle->link);
   drop_if_free(handle);
 }
 
@@ -41,6 +43,7 @@ void ed_handle_close (ed_handle *handle) {
   handle->is_closing = true;
   if (handle->closing != NULL) handle->closing(handle);
   if (handle->has_engine) uv_close(&handle->uv.any, on_closed);
+  else if (handle->has_box) drop_if_free(handle); /* only to be found at the end */
 }
 
 void ed_handle_unbox (ed_handle *handle) {
@@ -48,4 +51,9 @@ void ed_handle_unbox (ed_handle *handle) {
   ed_handle_close(handle);
   handle->has_box = false;
   drop_if_free(handle);
+}
+
+void ed_handle_unbox_all (ed_loop *loop) {
+  while (!ed_list_is_empty(&loop->closed))
+    ed_handle_unbox(ED_OF(loop->closed.next, ed_handle, link));
 }

@@ -15,7 +15,7 @@
 typedef struct ed_handle ed_handle;
 
 struct ed_handle {
-  ed_link link; /* in loop->handles while the engine holds it */
+  ed_link link; /* in loop->handles while the engine holds it, then in loop->closed */
   ed_loop *loop;
   void (*closing)(
     ed_handle *handle); /* a close begins: wake whoever waits; no Lua; or NULL */
@@ -48,5 +48,8 @@ void ed_handle_close (ed_handle *handle);
 
 /* The userdata is gone (or never came to be): close, and free when the engine is out too. */
 void ed_handle_unbox (ed_handle *handle);
+
+/* The runtime goes for ever, and boxes that live on will not look here again: free what is closed. */
+void ed_handle_unbox_all (ed_loop *loop);
 
 #endif

@@ -57,6 +57,7 @@ static void init_lists (ed_loop *loop) {
   ed_list_init(&loop->ready);
   ed_list_init(&loop->sweep);
   ed_list_init(&loop->handles);
+  ed_list_init(&loop->closed);
   ed_scope_push(&loop->top, NULL, NULL, ED_SCOPE_TOP);
 }
 
@@ -428,6 +429,7 @@ void ed_loop_close (lua_State *L, ed_box *box) {
       L, "eddy: a thread of the pool is still busy; its loop is left behind", 0);
     return;
   }
+  ed_handle_unbox_all(loop);
   ed_mem_free(&loop->mem, loop->spare, ED_SPARES * sizeof *loop->spare);
   ed_heap_free(&loop->timers, &loop->mem);
   ed_site_free(loop);

@@ -152,6 +152,7 @@ struct ed_loop {
   uint64_t mark;             /* a secret: of class n is mark + n (core/class) */
   int metatable[ED_CLASSES]; /* registry references */
   ed_link handles;           /* ed_handle */
+  ed_link closed;            /* those that only a userdata still holds */
   uint32_t nhandles;
   uint32_t ntasks;    /* that have not ended */
   uint32_t nops;      /* that have not been dropped */

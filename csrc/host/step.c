@@ -183,8 +183,16 @@ static void wind_down (eddy *e, uint64_t grace_ns) {
   while ((e->loop->ntasks > 0 || e->nops > 0) && uv_hrtime() < end) ed_host_wait(e, end);
 }
 
+/* The finalizers of a state that goes as well still find the loop, which lua_close ends. */
 static int l_close_loop (lua_State *L) {
   eddy *e = lua_touserdata(L, 1);
+  ed_loop *loop = e->loop;
+  if (e->owns_state) {
+    loop->hosting->closing(e->L, loop);
+    ed_loop_drain(L, loop);
+    return 0;
+  }
+  lua_gc(L, LUA_GCCOLLECT); /* what nobody holds goes the ordinary way */
   lua_rawgetp(L, LUA_REGISTRYINDEX, &ed_box_key);
   ed_loop_close(e->L, lua_touserdata(L, -1));
   return 0;

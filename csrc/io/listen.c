@@ -57,7 +57,7 @@ enum { BACKLOG = 511, SCHEME = 5 /* of "unix:" */ };
 /* ---- engine half ---- */
 
 static void drop_listener (ed_handle *handle) {
-  ed_tls_context_release(((ed_listener *)handle)->tls);
+  ed_tls_context_release_opt(((ed_listener *)handle)->tls);
   ed_mem_free(&handle->loop->mem, handle, sizeof(ed_listener));
 }
 
@@ -303,7 +303,7 @@ static ed_listener *push_listener (lua_State *L, ed_tls_context *tls) {
   ed_list_init(&l->waiters);
   ed_handle_init(&l->handle, loop, close_listener, drop_listener);
   l->handle.describe = describe_listener;
-  if (tls != NULL) l->tls = ed_tls_context_keep(tls);
+  l->tls = ed_tls_context_keep_opt(tls);
   box->listener = l;
   return l;
 }

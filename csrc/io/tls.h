@@ -9,6 +9,32 @@
 #include "io/stream.h"
 #include "proto/tls.h"
 
+#ifdef EDDY_NO_TLS
+
+/* Listeners without TLS. */
+static inline ed_tls_context *ed_tls_opt_context (lua_State *L, int arg) {
+  luaL_argcheck(L, lua_isnoneornil(L, arg), arg, "TLS was left out of this build of eddy");
+  return NULL;
+}
+static inline ed_tls_context *ed_tls_context_keep_opt (ed_tls_context *context) {
+  return context;
+}
+static inline void ed_tls_context_release_opt (ed_tls_context *context) { (void)context; }
+static inline int ed_tls_attach (
+  ed_stream *stream, ed_tls_context *context, const char *host) {
+  (void)stream, (void)context, (void)host;
+  return UV_ENOTSUP;
+}
+
+#else
+
+static inline ed_tls_context *ed_tls_context_keep_opt (ed_tls_context *context) {
+  return context != NULL ? ed_tls_context_keep(context) : NULL;
+}
+static inline void ed_tls_context_release_opt (ed_tls_context *context) {
+  ed_tls_context_release(context);
+}
+
 /* The context at 'arg', or NULL for nil and none; anything else is an argument error. */
 ed_tls_context *ed_tls_opt_context (lua_State *L, int arg);
 
@@ -24,5 +50,7 @@ int ed_tls_attach (
 bool ed_tls_is_shaking (const ed_stream *stream);
 
 void ed_open_tls (lua_State *L, int box);
+
+#endif
 
 #endif

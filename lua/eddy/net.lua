@@ -7,7 +7,12 @@ local core = require "eddy.core"
 local native = core.net
 local tls = core.tls
 
-require "eddy.tls"   -- adds to core.tls
+if tls then
+  require "eddy.tls"   -- adds to core.tls
+else
+  local function refuse() error("TLS was left out of this build of eddy (TLS=0)", 0) end
+  tls = { starter = refuse, listening = refuse }
+end
 
 ---@class eddy.net
 local net = {}

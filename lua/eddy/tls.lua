@@ -8,6 +8,7 @@
 
 local core = require "eddy.core"
 local native = core.tls
+if not native then error("eddy.tls was left out of this build of eddy (TLS=0)", 0) end
 
 ---@class eddy.tls
 local tls = {}

@@ -157,6 +157,33 @@ static void test_other_sizes (void) {
   close_runtime(e);
 }
 
+/* Handles that scripts hold when the runtime goes, open and closed: found by the sanitizer. */
+static void test_close_with_handles (void) {
+  for (int own = 0; own <= 1; own++) {
+    witness w;
+    eddy_config config = witnessed(&w);
+    lua_State *L = own ? NULL : new_state();
+    eddy *e;
+    CHECK_EQ(eddy_new(&e, L, &config), EDDY_OK);
+    spawn_text(e,
+      "local net = require 'eddy.net' open = net.listen '127.0.0.1:0' "
+      "closed = net.listen '127.0.0.1:0' refused = net.listen '192.0.2.1:1' "
+      "client = net.connect('127.0.0.1:' .. open.port) closed:close() server = "
+      "open:accept() "
+      "server:close() q = eddy.queue() q:put(1) t = eddy.background(eddy.sleep, 9) READY "
+      "= 1");
+    for (int i = 0; i < 200 && eddy_step(e, UINT64_MAX) == EDDY_WAITING; i++) {
+      lua_getglobal(eddy_lua(e), "READY");
+      if (lua_toboolean(eddy_lua(e), -1)) break;
+      uv_sleep(1);
+    }
+    CHECK(lua_toboolean(eddy_lua(e), -1));
+    CHECK_EQ(eddy_close(e, 0), 1);
+    eddy_release(e);
+    if (!own) lua_close(L);
+  }
+}
+
 /* ---- memory ---- */
 
 typedef struct meter {
@@ -355,6 +382,7 @@ int main (void) {
   test_state_closed_first();
   test_grace();
   test_old_and_bad_configs();
+  test_close_with_handles();
   test_newer_configs();
   test_other_sizes();
   test_birth_without_memory();

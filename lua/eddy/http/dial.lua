@@ -75,6 +75,12 @@ end
 
 -- Certificates that nobody looks at are reported under the name of the origin, once.
 local function wrap(job, plan, stream)
+  if not core.tls then
+    return nil, core.error {
+      kind = "tls", code = "ENOTSUP", op = "tls", target = plan.origin,
+      message = "TLS was left out of this build of eddy (TLS=0)",
+    }
+  end
   local context, err = job.pool_:context(plan.tls_key, plan.settings)
   if not context then return nil, err end
   return core.tls.starter(context, plan.parts.host, plan.origin, plan.origin)(stream)

@@ -8,6 +8,7 @@
 -- Cancellation: a request that is cancelled closes its connection; nothing else is affected.
 -- Errors: the network's failures are `nil, err`; statuses are data; wrong types and unknown
 -- options raise.
+if not require("eddy.core").http then error("eddy.http was left out of this build of eddy (HTTP=0)", 0) end
 local client = require "eddy.http.client"
 local cookies = require "eddy.http.cookies"
 local file = require "eddy.http.file"
