@@ -255,7 +255,7 @@ $(eval $(call variant,$(B)/tsan,tsan))
 $(eval $(call variant,$(B)/rock,plain))
 $(eval $(call variant,$(B)/fuzz,fuzz))
 .SECONDARY:
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name '*.d' -not -path '$(B)/install/*' 2>/dev/null)
 
 # What only an editor reads is not carried along.
 BUNDLED := $(filter-out lua/eddy/types/%,$(LUA_FILES))
@@ -292,6 +292,7 @@ spec_part    = 'spec=$(1) spec/run.lua $(SPEC)'
 # Every scenario under every driver, at some points; `make stress` does all.
 sweep_part   = $(if $(SPEC),$(if $(findstring sweep,$(SPEC)),'sweep=$(1)/bin/sweep spec/sweep/run.lua'),'sweep=$(1)/bin/sweep spec/sweep/run.lua')
 PAGE_PARTS   = $(if $(PAGES),'pages=$(LUA) tools/doc_blocks.lua $(B)/pages $(PAGES)')
+JOIN_PART    = 'amalgamation=CC="$(CC)" sh tools/try_amalgamation.sh $(B) $(LUA_PC)'
 HEADER_PART  = 'header=CC="$(CC)" CXX="$(CXX)" sh tools/try_header.sh $(B) "$(LUA_CFLAGS)" docs/guide/embedding.md'
 host_part    = 'hosts=$(LUA) tools/hosts.lua $(1) $(ALL_HOSTS)'
 EXAMPLE_PART = $(if $(EXAMPLES),'examples=$(LUA) tools/examples.lua $(EXAMPLES)')
@@ -301,9 +302,9 @@ USER_PARTS   = 'install=sh tools/try_install.sh $(MAKE) $(LUA) $(abspath $(B))' 
 demo: program ## run the demonstration: examples/crawl.lua, with ARGS="..." if you like
 	$(Q)$(B)/bin/eddy examples/crawl.lua $(ARGS)
 
-test: all $(B)/bin/sweep $(PICKED:%=$(B)/%) $(if $(SPEC),,$(HOSTS:%=$(B)/%)) ## run every test; SPEC=io/stream for some
+test: all $(B)/bin/sweep $(PICKED:%=$(B)/%) $(if $(SPEC),,$(HOSTS:%=$(B)/%) amalgamation single) ## run every test; SPEC=io/stream for some
 	$(Q)$(ENV) $(LUA) tools/suite.lua $(if $(SPEC),--some) $(call native_parts,$(B)) $(call spec_part,$(LUA)) $(call sweep_part,$(B)) \
-		$(if $(SPEC),,$(PAGE_PARTS) $(HEADER_PART) $(call host_part,$(B)) $(EXAMPLE_PART) $(USER_PARTS))
+		$(if $(SPEC),,$(PAGE_PARTS) $(HEADER_PART) $(JOIN_PART) $(call host_part,$(B)) $(EXAMPLE_PART) $(USER_PARTS))
 
 sanitize: $(B)/asan/bin/lua $(B)/asan/bin/eddy $(B)/asan/bin/sweep $(PICKED:%=$(B)/asan/%) $(if $(SPEC),,$(HOSTS:%=$(B)/asan/%)) ## tests under ASan and UBSan, leaks included
 	$(Q)$(ENV) $(SAN_ENV) $(LUA) tools/suite.lua $(if $(SPEC),--some) \
@@ -368,7 +369,7 @@ run-examples: program $(HOSTS:%=$(B)/%)
 
 FORMATTED := $(OUR_C) $(filter spec/% examples/%,$(ALL_C))
 
-CHECKS    := check-format check-luacheck check-floors check-colours check-sizes check-rockspec check-stubs check-reference check-conformance
+CHECKS    := check-format check-luacheck check-floors check-colours check-sizes check-rockspec check-stubs check-reference check-conformance check-man
 
 .PHONY: check lint format reference $(CHECKS)
 check: $(CHECKS) ## formatting, luacheck and the house's own lints (-k: all of them)
@@ -394,6 +395,9 @@ check-stubs: module
 check-reference:
 	$(call say,CHECK,reference)
 	$(Q)$(LUA) tools/reference.lua --check
+check-man:
+	$(call say,CHECK,manual page)
+	$(Q)$(LUA) tools/manpage.lua docs/man/eddy.1 lua/eddy/cli.lua
 check-conformance:
 	$(call say,CHECK,conformance)
 	$(Q)$(LUA) tools/conformance.lua $(wildcard spec/conformance/*_spec.lua)
@@ -427,8 +431,14 @@ $(B)/eddy.pc: $(B)/flags.txt Makefile $(wildcard csrc/eddy.h) FORCE
 		'Description: Async scripting on Lua coroutines' 'Version: $(VERSION)' \
 		'Requires: $(LUA_PC) $(SYSTEM)' 'Libs: -L$${libdir} -leddy' 'Cflags: -I$${includedir}' > $@
 
+# Files with @NAME@ in them.
+$(B)/share/%: $(B)/flags.txt Makefile $(wildcard csrc/eddy.h) FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@SYSTEM@|$(SYSTEM)|g' -e 's|@LUA_PC@|$(LUA_PC)|g' $(firstword $(wildcard tools/$*.in docs/man/$*)) > $@
+CMAKE_FILES := eddyConfig.cmake eddyConfigVersion.cmake
+
 .PHONY: install uninstall rock rock-install
-install: all $(B)/eddy.pc ## install below PREFIX=/usr/local, for packagers below DESTDIR
+install: all $(B)/eddy.pc $(B)/share/eddy.1 $(CMAKE_FILES:%=$(B)/share/%) ## install below PREFIX=/usr/local, for packagers below DESTDIR
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))
 	$(Q)for f in $(LUA_FILES:lua/%=%); do $(PUT) 644 lua/$$f "$(DESTDIR)$(LUA_DIR)/$$f" || exit 1; done
 	$(Q)$(PUT) 755 $(B)/eddy/core.so "$(DESTDIR)$(MOD_DIR)/core.so"
@@ -436,9 +446,13 @@ install: all $(B)/eddy.pc ## install below PREFIX=/usr/local, for packagers belo
 	$(Q)$(PUT) 644 csrc/eddy.h "$(DESTDIR)$(PREFIX)/include/eddy.h"
 	$(Q)$(PUT) 644 $(B)/lib/libeddy.a "$(DESTDIR)$(PREFIX)/lib/libeddy.a"
 	$(Q)$(PUT) 644 $(B)/eddy.pc "$(DESTDIR)$(PREFIX)/lib/pkgconfig/eddy.pc"
+	$(Q)$(PUT) 644 $(B)/share/eddy.1 "$(DESTDIR)$(PREFIX)/share/man/man1/eddy.1"
+	$(Q)for f in $(CMAKE_FILES); do $(PUT) 644 $(B)/share/$$f "$(DESTDIR)$(PREFIX)/lib/cmake/eddy/$$f" || exit 1; done
 
 uninstall: ## remove what install put there
-	$(Q)cd "$(DESTDIR)$(PREFIX)" && rm -f bin/eddy include/eddy.h lib/libeddy.a lib/pkgconfig/eddy.pc
+	$(Q)cd "$(DESTDIR)$(PREFIX)" && rm -f bin/eddy include/eddy.h lib/libeddy.a lib/pkgconfig/eddy.pc \
+		share/man/man1/eddy.1
+	$(Q)rm -rf "$(DESTDIR)$(PREFIX)/lib/cmake/eddy"
 	$(Q)rm -rf "$(DESTDIR)$(LUA_DIR)/eddy" "$(DESTDIR)$(MOD_DIR)"
 
 rock: $(B)/rock/eddy/core.so ## for luarocks: the module (say `luarocks-5.4 make`)

@@ -49,7 +49,7 @@ eddy.spawn(function() listener:accept():write "hello\n" end)
 assert(net.connect("127.0.0.1:" .. listener.port):read_line() == "hello")
 assert(tls or not pcall(net.connect, { host = "127.0.0.1", port = listener.port, tls = true }))
 if http then
-  local server = require "eddy.http".serve({ host = "127.0.0.1", port = 0 }, function() return "page" end)
+  local server = require "eddy.http".serve { host = "127.0.0.1", port = 0, handler = function() return "page" end }
   assert(require "eddy.http".get("http://127.0.0.1:" .. server.port).body == "page")
   local page, err = require "eddy.http".get("https://127.0.0.1:" .. server.port, { timeout = 2 })
   assert(not page and err.kind == "tls" or tls, tostring(err))

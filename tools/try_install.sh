@@ -89,6 +89,46 @@ C
   ${CC:-cc} host.c -o host $flags && ./host
 }
 
+# The same with everything that pkg-config would link statically.
+use_archive_static() {
+  cd "$root/elsewhere" || return 1
+  flags=$(PKG_CONFIG_PATH=".:${PKG_CONFIG_PATH:-}" ${PKG_CONFIG:-pkg-config} --static --cflags --libs eddy) || return 1
+  ${CC:-cc} host.c -o host_static $flags && ./host_static
+}
+
+cmake_project() {
+  mkdir -p "$root/$1" && cp "$root/elsewhere/host.c" "$root/$1/" && cat > "$root/$1/CMakeLists.txt" <<CMAKE
+cmake_minimum_required(VERSION 3.16)
+project(host C)
+$2
+add_executable(host host.c)
+target_link_libraries(host PRIVATE eddy::eddy)
+$3
+CMAKE
+  cd "$root/$1" && cmake -DCMAKE_BUILD_TYPE=Debug -S . -B out ${4:-} && cmake --build out --parallel 2 && ./out/host
+}
+use_cmake_package() {
+  cmake_project package "find_package(eddy $(sed -n 's/^.define EDDY_VERSION "\(.*\)"/\1/p' "$source/csrc/eddy.h") REQUIRED)" "" \
+    "-DCMAKE_PREFIX_PATH=$usr"
+}
+use_cmake_folder() {
+  cmake_project folder "add_subdirectory($source/csrc eddy)" \
+    "pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
+target_link_libraries(host PRIVATE PkgConfig::UV)"
+}
+
+# One file, without any Lua file on the path.
+use_single_module() {
+  mkdir -p "$root/single" && cp "$build/all/eddy.so" "$root/single/" && cd "$root/single" &&
+    LUA_PATH=/nowhere/?.lua LUA_CPATH="./?.so" $lua -e '
+      local net, eddy = require "eddy.net", require "eddy"
+      assert(eddy.run(function() eddy.sleep(0.01) return 42 end) == 42 and net.connect and require "eddy.http".get)'
+}
+
+read_manual() {
+  [ -s "$usr/share/man/man1/eddy.1" ] && ! grep -q '@VERSION@' "$usr/share/man/man1/eddy.1"
+}
+
 nothing_stays() {
   $make B="$build" uninstall DESTDIR="$root/stage" PREFIX=/usr >/dev/null || return 1
   left=$(find "$root/stage" ! -type d)
@@ -100,6 +140,13 @@ check "the program from another folder" use_program
 check "the program without its Lua files" use_program_alone
 check "comparing the installed Lua files" same_files
 check "a C host with the archive" use_archive
+check "a C host with pkg-config --static" use_archive_static
+if cmake --version > /dev/null 2>&1; then
+  check "find_package in CMake" use_cmake_package
+  check "add_subdirectory in CMake" use_cmake_folder
+fi
+check "one module with everything" use_single_module
+check "the manual page" read_manual
 check "make uninstall" nothing_stays
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" = 0 ]

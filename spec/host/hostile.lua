@@ -106,7 +106,7 @@ attempt("http.client", function()
   local client <close> = http().client { base_url = "http://127.0.0.1:1/" }
   return client:get "x"
 end)
-attempt("http.serve", function() return http().serve("127.0.0.1:0", function() return 200 end) end)
+attempt("http.serve", function() return http().serve { port = 0, handler = function() return 200 end } end)
 attempt("offload", function() return eddy.offload(function() return 1 end) end)
 attempt("offload_map", function() return eddy.offload_map({ 1 }, function() return 1 end) end)
 attempt("offload from a child", function() return eddy.gather(function() return eddy.offload(print) end) end)
