@@ -113,7 +113,8 @@ use_cmake_package() {
 }
 use_cmake_folder() {
   cmake_project folder "add_subdirectory($source/csrc eddy)" \
-    "pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
+    "find_package(PkgConfig REQUIRED)
+pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
 target_link_libraries(host PRIVATE PkgConfig::UV)"
 }
 

@@ -13,7 +13,8 @@
 
 /* Listeners without TLS. */
 static inline ed_tls_context *ed_tls_opt_context (lua_State *L, int arg) {
-  luaL_argcheck(L, lua_isnoneornil(L, arg), arg, "TLS was left out of this build of eddy");
+  luaL_argcheck(
+    L, lua_isnoneornil(L, arg), arg, "TLS was left out of this build of eddy");
   return NULL;
 }
 static inline ed_tls_context *ed_tls_context_keep_opt (ed_tls_context *context) {

@@ -275,7 +275,7 @@ local function refuse_module(name)
 end
 
 --- `require` for scripts, and the `package` that eddy.require works with.
-local function module_functions(package, require, globals)
+local function module_functions(package, require)
   local views = {}
   for _, name in ipairs { "coroutine", "math", "string", "table", "utf8" } do views[name] = globals[name] end
   views._G = globals
@@ -347,7 +347,7 @@ function sandbox.confine()
   globals.io, globals.os = confined_io(stock.io), confined_os(stock.os)
   globals.debug, globals.package, globals.warn = nil, nil, nil
   local confined
-  globals.require, confined = module_functions(package, stock.require, globals)
+  globals.require, confined = module_functions(package, stock.require)
   hide_metatables(stock)
   for name in pairs(INNER) do library.guard(core[name]) end
   return library_environment(stock, confined, library)

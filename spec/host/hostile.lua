@@ -2,6 +2,7 @@
 -- Attempts to get out of a sandbox, or to take it down with one. sandbox_test.c runs each in a runtime
 -- of its own without any capability; the number is in the global NUMBER. An attempt is stopped when it
 -- raises, or returns nothing or false; what it returns otherwise it has got hold of.
+-- luacheck: ignore
 
 local eddy = require "eddy"
 local HERE, OUT = "Makefile", "build/escaped"   -- a file that is there; one that must not come to be
