@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/class.h"
+#include "core/coroutine.h"
 #include "core/error.h"
 #include "core/site.h"
 #include "core/trace.h"
@@ -121,9 +122,35 @@ static void add_cause (lua_State *L, const ed_block *block) {
   lua_pop(L, 1);
 }
 
-/* Close the block and raise the value at the top. */
-static int leave_raising (lua_State *L, ed_block *block) {
+/* (block [, the body's error]) --> what is to be raised. May run out of memory on the way. */
+static int l_decide (lua_State *L) {
+  ed_block *block = lua_touserdata(L, 1);
+  ed_scope_push_failure(L, &block->scope, lua_gettop(L) > 1 ? 2 : 0, block->order);
+  add_cause(L, block);
+  return 1;
+}
+
+/*
+** A child has failed, or the body with the error at 'body' (else 0): close the block, whatever
+** happens, and raise what it ends with. Results that lie on the stack do not count any more.
+*/
+static int leave_failing (lua_State *L, ed_block *block, int body, int first) {
+  if (body == 0) lua_settop(L, first - 1);
+  lua_pushcfunction(L, l_decide);
+  lua_pushlightuserdata(L, block);
+  if (body != 0) lua_pushvalue(L, body);
+  lua_pcall(L, body != 0 ? 2 : 1, 1, 0); /* an error here is the value */
+  if (block->verb == ED_BLOCK_SHIELD) block->scope.host->since = 0;
+  ed_block_discard(L, block);
+  return lua_error(L);
+}
+
+/* A cancellation of 'owner', further out, goes through the block. */
+static int leave_cancelled (lua_State *L, ed_block *block, ed_scope *owner) {
+  ed_loop *loop = block->scope.host->loop;
+  bool has_failed = block->has_failed;
   ed_block_close(L, block);
+  if (!has_failed) ed_cancel_push(L, loop, owner);
   return lua_error(L);
 }
 
@@ -144,30 +171,29 @@ static int absorb (lua_State *L, ed_block *block, int first) {
   return has_failed ? 0 : lua_gettop(L) - first + 1;
 }
 
-/* All children have ended; the body's results or its error lie on the stack. */
+/*
+** All children have ended; the body's results or its error lie on the stack. A finalizer that runs
+** meanwhile cannot spawn into the block any more.
+*/
 static int leave (lua_State *L, ed_block *block, int first) {
   ed_scope *scope = &block->scope;
   ed_loop *loop = scope->host->loop;
   int body = lua_gettop(L);
   ed_scope *owner;
+  scope->is_closed = true;
   if (!block->has_failed && !block->has_joined && ed_list_is_empty(&scope->children)) {
     ed_block_close(L, block);
     return body - first + 1;
   }
+  lua_checkstack(L, 8); /* above perhaps very many results */
   owner = block->has_failed ? ed_cancel_owner(L, loop, scope, body) : NULL;
-  if (ed_scope_push_failure(
-        L, scope, block->has_failed && !owner ? body : 0, block->order)) {
-    add_cause(L, block);
-    return leave_raising(L, block);
-  }
+  if (!ed_list_is_empty(&scope->children) || (block->has_failed && owner == NULL))
+    return leave_failing(L, block, block->has_failed && !owner ? body : 0, first);
   if (!block->has_failed && block->has_joined) owner = scope->cause;
   if (owner == scope) return absorb(L, block, first);
-  if (owner == NULL) {
-    ed_block_close(L, block);
-    return lua_gettop(L) - first + 1;
-  }
-  if (!block->has_failed) ed_cancel_push(L, loop, owner);
-  return leave_raising(L, block);
+  if (owner != NULL) return leave_cancelled(L, block, owner);
+  ed_block_close(L, block);
+  return body - first + 1;
 }
 
 enum { HANDLER = 1 };
@@ -176,6 +202,7 @@ enum { HANDLER = 1 };
 static int first_result (lua_State *L, const ed_block *block) {
   if (block->verb == ED_BLOCK_GROUP) return HANDLER + 2;
   if (block->verb != ED_BLOCK_WITHIN) return HANDLER + 1;
+  lua_checkstack(L, 1);
   lua_pushboolean(L, 1);
   lua_replace(L, HANDLER);
   return HANDLER;
@@ -357,14 +384,12 @@ static int close_joined_k (lua_State *L, int status, lua_KContext ctx) {
   ed_scope *owner;
   (void)status;
   if (scope->live > 0) return ed_task_join_children(L, scope, ctx, close_joined_k);
+  scope->is_closed = true;
   owner = block->has_failed ? ed_cancel_owner(L, loop, scope, 2) : NULL;
-  if (ed_scope_push_failure(L, scope, block->has_failed && !owner ? 2 : 0, block->order))
-    return leave_raising(L, block);
+  if (!ed_list_is_empty(&scope->children) || (block->has_failed && owner == NULL))
+    return leave_failing(L, block, block->has_failed && !owner ? 2 : 0, 3);
   owner = block->has_joined && !block->has_failed ? scope->cause : NULL;
-  if (owner != NULL && owner != scope) {
-    ed_cancel_push(L, loop, owner);
-    return leave_raising(L, block);
-  }
+  if (owner != NULL && owner != scope) return leave_cancelled(L, block, owner);
   ed_block_close(L, block);
   return 0;
 }
@@ -379,11 +404,13 @@ static int l_group_close (lua_State *L) {
   ed_task *task = ed_loop_of(L)->current;
   lua_settop(L, 2);
   if (block == NULL || task == NULL || task->is_killed) return 0;
-  if (block->scope.live > 0)
-    ed_task_current_in(L, task->loop); /* raises where we could not wait for them */
+  ed_task_current_in(
+    L, task->loop); /* raises where no block can be open: in a finalizer, say */
   if (task->scope != &block->scope)
     return luaL_error(
       L, "group closed out of order: another block is still open inside it");
+  if (ed_nest_is_outside(task))
+    return luaL_error(L, "group closed in another coroutine than it was opened in");
   block->has_failed = !lua_isnil(L, 2);
   block->order = ed_scope_failures(&block->scope);
   if (block->has_failed && ed_cancel_owner(L, task->loop, &block->scope, 2) == NULL)

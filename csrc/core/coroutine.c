@@ -98,6 +98,12 @@ lua_State *ed_nest_outer (const ed_task *task, lua_State *co) {
   return NULL;
 }
 
+bool ed_nest_is_outside (const ed_task *task) {
+  const ed_nest *nest = nest_of(task);
+  return nest != NULL && nest->depth > 0
+    && nest->at[nest->depth - 1].scope == task->scope;
+}
+
 static void close_one (ed_loop *loop, lua_State *co) {
   loop->closing = co;
   lua_closethread(co, loop->L);

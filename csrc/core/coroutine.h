@@ -22,6 +22,9 @@ void ed_nest_close (ed_task *task);
 /* The coroutine from which 'co', one of the task's, was resumed; NULL for its own. */
 lua_State *ed_nest_outer (const ed_task *task, lua_State *co);
 
+/* Was the task's innermost block open already when the coroutine that runs was entered? */
+bool ed_nest_is_outside (const ed_task *task);
+
 /* Free a task's nest. */
 void ed_nest_free (ed_task *task);
 

@@ -118,7 +118,7 @@ struct ed_loop {
   ed_mem mem;
   ed_heap timers;
   uint64_t now;  /* ns, of the last look at the clock */
-  ed_link sweep; /* gathers whose members are to be cancelled (sync/gather) */
+  ed_link sweep; /* ed_sweep: operations that were cancelled and have others to cancel */
   bool is_sweeping;
   ed_link ready;
   ed_task *current;

@@ -108,16 +108,44 @@ static void spread (ed_scope *top, ed_scope *cause) {
   }
 }
 
+static void run_sweeps (ed_loop *loop) {
+  ed_link *link;
+  while ((link = ed_list_shift(&loop->sweep)) != NULL) {
+    ed_sweep *sweep = ED_OF(link, ed_sweep, link);
+    sweep->run(sweep);
+  }
+}
+
+void ed_scope_sweep (ed_loop *loop, ed_sweep *sweep) {
+  ed_list_remove(&sweep->link);
+  ed_list_append(&loop->sweep, &sweep->link);
+  if (loop->is_sweeping) return;
+  loop->is_sweeping = true;
+  run_sweeps(loop);
+  loop->is_sweeping = false;
+}
+
+/* As spread; what operations have to cancel in turn comes when the whole tree knows. */
+static void spread_and_sweep (ed_scope *top, ed_scope *cause) {
+  ed_loop *loop = top->kind == ED_SCOPE_TOP ? ED_OF(top, ed_loop, top) : top->host->loop;
+  bool is_first = !loop->is_sweeping;
+  loop->is_sweeping = true;
+  spread(top, cause);
+  if (!is_first) return;
+  run_sweeps(loop);
+  loop->is_sweeping = false;
+}
+
 /* A <close> group's own cancel reaches its members, not the body that holds the group. */
 static void spread_to_members (ed_scope *group) {
   for (ed_link *at = group->children.next; at != &group->children; at = at->next)
-    spread(root_of_child(at), group);
+    spread_and_sweep(root_of_child(at), group);
 }
 
 /* A member of a cancelled <close> group has failed: now the body is interrupted as well. */
 static void widen (ed_scope *group) {
   group->why = ED_BY_FAILURE;
-  if (group->cause == NULL) spread(group, group);
+  if (group->cause == NULL) spread_and_sweep(group, group);
 }
 
 bool ed_scope_cancel (ed_scope *scope, ed_why why) {
@@ -128,14 +156,14 @@ bool ed_scope_cancel (ed_scope *scope, ed_why why) {
   if (scope->cause != NULL)
     return true; /* the outer cancellation stays the one that counts */
   if (scope->kind == ED_SCOPE_GROUP && why == ED_BY_USER) spread_to_members(scope);
-  else spread(scope, scope);
+  else spread_and_sweep(scope, scope);
   return true;
 }
 
 void ed_scope_expose (ed_scope *shield) {
   shield->kind = ED_SCOPE_BLOCK;
   if (shield->cause == NULL && shield->parent->cause != NULL)
-    spread(shield, shield->parent->cause);
+    spread_and_sweep(shield, shield->parent->cause);
 }
 
 bool ed_scope_is_besieged (const ed_scope *shield) {
@@ -191,10 +219,13 @@ static void push_reason (lua_State *L, ed_loop *loop, ed_scope *scope) {
 }
 
 static void make_error (lua_State *L, ed_loop *loop, ed_scope *scope) {
-  char text[160];
+  char text[160] = "task cancelled";
   push_reason(L, loop, scope);
-  snprintf(text, sizeof text, "task cancelled%s%.120s", lua_isstring(L, -1) ? ": " : "",
-    lua_isstring(L, -1) ? lua_tostring(L, -1) : "");
+  if (lua_isstring(L, -1)) {
+    lua_pushvalue(L, -1); /* a number becomes text here, not where the script finds it */
+    snprintf(text, sizeof text, "task cancelled: %.120s", lua_tostring(L, -1));
+    lua_pop(L, 1);
+  }
   ed_error_push(L, "cancelled", NULL, NULL, NULL, text);
   lua_insert(L, -2);
   lua_setfield(L, -2, "reason");

@@ -56,6 +56,19 @@ typedef struct ed_scope {
 /* Put 'scope' inside 'parent' as a block of 'host'; it inherits the cancellation there. */
 void ed_scope_push (ed_scope *scope, ed_scope *parent, ed_task *host, ed_scope_kind kind);
 
+/*
+** An operation that is cancelled and has tasks to cancel in turn, which may wait in such
+** operations as well, in a chain as long as memory. Whoever cancels first works off the others,
+** instead of each calling the next. To be taken out (ed_list_remove) when the operation goes.
+*/
+typedef struct ed_sweep {
+  ed_link link;
+  void (*run)(struct ed_sweep *sweep);
+} ed_sweep;
+
+/* Run 'sweep', behind what is being cancelled now. */
+void ed_scope_sweep (ed_loop *loop, ed_sweep *sweep);
+
 /* Take the innermost scope of its host off. */
 void ed_scope_pop (ed_scope *scope);
 

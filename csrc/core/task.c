@@ -187,6 +187,7 @@ static int conclude_safely (lua_State *L, ed_task *task) {
     task->outcome = ED_TASK_DONE;
     return n - TASK + task->is_in_frame;
   }
+  lua_checkstack(L, 2); /* the pcall needs more, and finds that there is none */
   lua_pushvalue(L, TASK);
   lua_pushcfunction(L, l_conclude);
   lua_rotate(L, 1, 2);

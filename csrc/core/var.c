@@ -162,6 +162,7 @@ static int l_var_get (lua_State *L) {
 static int with_k (lua_State *L, int status, lua_KContext ctx) {
   ed_loop *loop = ed_loop_of(L);
   (void)ctx;
+  lua_checkstack(L, 4);
   lua_pushvalue(L, 3);
   store_chain(L, loop, L);
   if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - 3;

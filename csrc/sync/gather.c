@@ -36,12 +36,11 @@ typedef struct member {
 struct gathering {
   ed_op op; /* first */
   ed_block *block;
-  ed_link sweep; /* in loop->sweep while its members are to be cancelled */
-  uint32_t room; /* rows; 'n' of them are filled */
+  ed_sweep sweep; /* its members are to be cancelled */
+  uint32_t room;  /* rows; 'n' of them are filled */
   uint32_t n, left, ended;
   uint32_t winner; /* race, any: index + 1 */
-  ed_scope
-    *cause; /* of the cancellation that came before the last member ended, or NULL */
+  ed_scope *cause; /* of the outer cancellation that came before the last end, or NULL */
   uint8_t mode;
   bool is_list;     /* the members came in a table */
   bool is_copied;   /* which is our own by now */
@@ -53,27 +52,15 @@ struct gathering {
 
 static size_t size_for (uint32_t n) { return sizeof(gathering) + n * sizeof(member); }
 
-static void cancel_rows (gathering *g) {
+static void cancel_rows (ed_sweep *sweep) {
+  gathering *g = ED_OF(sweep, gathering, sweep);
   for (uint32_t i = 0; i < g->n; i++)
     if (!g->row[i].is_own && g->row[i].task != NULL && g->row[i].order == 0)
       ed_task_cancel(g->row[i].task, ED_BY_END);
 }
 
-/*
-** A task that is cancelled here may itself gather tasks, and so on, in a chain as long as
-** memory: whoever comes first works off the others instead of each calling the next.
-*/
-static void cancel_foreign (gathering *g) {
-  ed_loop *loop = g->op.loop;
-  ed_link *link;
-  ed_list_remove(&g->sweep);
-  ed_list_append(&loop->sweep, &g->sweep);
-  if (loop->is_sweeping) return;
-  loop->is_sweeping = true;
-  while ((link = ed_list_shift(&loop->sweep)) != NULL)
-    cancel_rows(ED_OF(link, gathering, sweep));
-  loop->is_sweeping = false;
-}
+/* Our own members are reached through the scope tree. */
+static void cancel_foreign (gathering *g) { ed_scope_sweep(g->op.loop, &g->sweep); }
 
 static void stop_rest (gathering *g) {
   if (g->is_stopping || g->left == 0) return;
@@ -106,7 +93,8 @@ static void note_end (member *m) {
 
 /* From here on the answer stands: a cancellation that comes later finds it given. */
 static void settle_cause (gathering *g) {
-  if (g->op.task != NULL) g->cause = g->block->scope.cause;
+  ed_scope *cause = g->op.task != NULL ? g->block->scope.cause : NULL;
+  if (cause != NULL && cause != &g->block->scope) g->cause = cause;
 }
 
 static void member_ended (ed_watch *watch, ed_task *task) {
@@ -127,7 +115,7 @@ static ed_verdict cancel_gather (ed_op *op) {
 
 static void drop_gather (ed_op *op) {
   gathering *g = (gathering *)op;
-  ed_list_remove(&g->sweep);
+  ed_list_remove(&g->sweep.link);
   for (uint32_t i = 0; i < g->n; i++) {
     member *m = &g->row[i];
     if (m->task == NULL) continue;
@@ -262,47 +250,40 @@ static void push_all_failed (lua_State *L, const gathering *g, int texts) {
 
 /* Does the winner's own failure end the race? */
 static bool has_failed_winner (const gathering *g) {
-  return g->mode == GATHER_RACE && g->row[g->winner - 1].task->state != ED_TASK_DONE;
-}
-
-/* Push what is to be raised, if anything is; 'texts' is a table to file tracebacks in. */
-static bool push_error (lua_State *L, const gathering *g, int texts) {
-  ed_scope *cause = g->cause;
-  bool is_outer = cause != NULL && cause != &g->block->scope;
-  bool tells = g->mode == GATHER_ALL || (is_outer && g->mode != GATHER_SETTLE);
-  int n = tells ? push_failures(L, g, texts) : 0;
-  if (n > 1) ed_error_group(L, n, texts);
-  if (n > 0) return true;
-  if (is_outer) ed_cancel_push(L, g->op.loop, cause);
-  else if (g->mode == GATHER_ANY && g->winner == 0) push_all_failed(L, g, texts);
-  else if (has_failed_winner(g)) push_failed(L, g, g->winner - 1, texts, 1);
-  else return false;
-  return true;
+  return g->mode == GATHER_RACE && g->winner != 0
+    && g->row[g->winner - 1].task->state != ED_TASK_DONE;
 }
 
 /* Did everything go well? Then there is no need for a table of tracebacks. */
 static bool has_succeeded (const gathering *g) {
-  if (g->cause != NULL && g->cause != &g->block->scope) return false;
+  if (g->cause != NULL) return false;
   if (g->mode == GATHER_ALL) return g->winner == 0;
   return g->mode == GATHER_SETTLE
     || (g->winner != 0 && g->row[g->winner - 1].task->state == ED_TASK_DONE);
 }
 
-static bool fails (lua_State *L, const gathering *g) {
-  int texts = lua_gettop(L) + 1;
-  if (has_succeeded(g)) return false;
+/*
+** Push what is to be raised, which is more than a cancellation from outside where the call would
+** have raised it anyway: a failure of a 'gather', or the one that has decided a 'race'. What
+** others have failed with is their own: 'settle' tells nobody, 'any' only when all have failed.
+*/
+static void push_error (lua_State *L, const gathering *g) {
+  int texts = lua_gettop(L) + 1, n;
   lua_newtable(L);
-  if (push_error(L, g, texts)) return true;
-  lua_pop(L, 1);
-  return false;
+  n = g->mode == GATHER_ALL ? push_failures(L, g, texts) : 0;
+  if (n > 1) ed_error_group(L, n, texts);
+  if (n > 0) return;
+  if (has_failed_winner(g)) push_failed(L, g, g->winner - 1, texts, 1);
+  else if (g->cause != NULL) ed_cancel_push(L, g->op.loop, g->cause);
+  else push_all_failed(L, g, texts);
 }
 
+/* The block is closed first, because memory may run out on the way to results and errors. */
 static int finish_gather (lua_State *L, ed_op *op) {
   gathering *g = (gathering *)op;
-  bool is_raising = fails(L, g);
-  int n = is_raising ? 1 : push_results(L, g);
   ed_block_close(L, g->block);
-  if (!is_raising) return n;
+  if (has_succeeded(g)) return push_results(L, g);
+  push_error(L, g);
   ed_op_abandon(op->task); /* what is raised leaves no operation behind */
   return lua_error(L);
 }
@@ -337,7 +318,8 @@ static gathering *new_gathering (
   gathering *g = ed_mem_new(&task->loop->mem, size_for(n));
   if (g == NULL) luaL_error(L, "not enough memory");
   memset(g, 0, sizeof *g);
-  ed_list_init(&g->sweep);
+  ed_list_init(&g->sweep.link);
+  g->sweep.run = cancel_rows;
   g->mode = (uint8_t)mode;
   g->room = g->left = n;
   ed_op_adopt(task->loop, task, &gather_types[mode], &g->op);
@@ -362,28 +344,6 @@ static void watch_task (gathering *g, ed_task *task, bool is_own) {
     cancel_foreign(g); /* decided by a member before this one */
 }
 
-/* The function at the top (popped) becomes a member. */
-static void start_function (lua_State *L, gathering *g, ed_loop *loop) {
-  ed_task *task = ed_task_spawn(L, loop, &g->block->scope, 0, false);
-  task->is_held = true;
-  watch_task(g, task, true);
-}
-
-/*
-** A script may change its list while we wait, so a list with tasks in it, whose results are read
-** through them, is exchanged for a copy.
-*/
-static void copy_list (lua_State *L, gathering *g) {
-  if (!g->is_list || g->is_copied) return;
-  lua_createtable(L, (int)g->room, 0);
-  for (lua_Integer i = 1; i <= g->room; i++) {
-    lua_rawgeti(L, 1, i);
-    lua_rawseti(L, -2, i);
-  }
-  lua_replace(L, 1);
-  g->is_copied = true;
-}
-
 /* Nothing has run yet: what was begun is taken back. */
 static void take_back (lua_State *L, gathering *g) {
   ed_block *block = g->block;
@@ -392,6 +352,68 @@ static void take_back (lua_State *L, gathering *g) {
     if (g->row[i].is_own) ed_task_kill(g->row[i].task);
   ed_op_abandon(g->op.task);
   ed_block_close(L, block);
+}
+
+/* Call 'fn' with the value at the top, which its one result replaces, or take everything back. */
+static void call_or_take_back (lua_State *L, gathering *g, lua_CFunction fn) {
+  lua_pushcfunction(L, fn);
+  lua_pushlightuserdata(L, g);
+  lua_rotate(L, -3, 2);
+  if (lua_pcall(L, 2, 1, 0) == LUA_OK) return;
+  take_back(L, g);
+  lua_error(L);
+}
+
+static ed_task *spawn_member (lua_State *L, gathering *g) {
+  return ed_task_spawn(L, g->op.loop, &g->block->scope, 0, false);
+}
+
+/* (gathering, function) --> task */
+static int l_spawn_member (lua_State *L) {
+  lua_pushlightuserdata(L, spawn_member(L, lua_touserdata(L, 1)));
+  return 1;
+}
+
+/* Is there all that a new member needs, so that nothing can fail? */
+static bool is_at_hand (const ed_loop *loop) {
+  return loop->nspare > 0 && loop->spare[loop->nspare - 1].task != NULL
+    && !loop->current->has_vars && !loop->has_loose_vars;
+}
+
+/* The function at the top (popped) becomes a member. */
+static void start_function (lua_State *L, gathering *g, ed_loop *loop) {
+  ed_task *task;
+  if (is_at_hand(loop)) task = spawn_member(L, g);
+  else {
+    call_or_take_back(L, g, l_spawn_member);
+    task = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+  }
+  task->is_held = true;
+  watch_task(g, task, true);
+}
+
+/* (gathering, list) --> copy */
+static int l_copy_list (lua_State *L) {
+  const gathering *g = lua_touserdata(L, 1);
+  lua_createtable(L, (int)g->room, 0);
+  for (lua_Integer i = 1; i <= g->room; i++) {
+    lua_rawgeti(L, 2, i);
+    lua_rawseti(L, 3, i);
+  }
+  return 1;
+}
+
+/*
+** A script may change its list while we wait, so a list with tasks in it, whose results are read
+** through them, is exchanged for a copy.
+*/
+static void copy_list (lua_State *L, gathering *g) {
+  if (!g->is_list || g->is_copied) return;
+  lua_pushvalue(L, 1);
+  call_or_take_back(L, g, l_copy_list);
+  lua_replace(L, 1);
+  g->is_copied = true;
 }
 
 /* Is the value at the top a task, or something to be called? */
@@ -421,8 +443,10 @@ static void start_object (lua_State *L, gathering *g, ed_loop *loop) {
     start_function(L, g, loop);
     return;
   }
-  lua_pop(L, 1);
   copy_list(L, g);
+  if (g->is_list)
+    lua_rawseti(L, 1, (lua_Integer)g->n + 1); /* a finalizer may have changed it */
+  else lua_pop(L, 1);
   watch_task(g, task, false);
 }
 

@@ -24,6 +24,7 @@ typedef struct ready_state {
 struct starting {
   ed_op op;
   ed_watch watch;
+  ed_sweep sweep;     /* the child is to be cancelled */
   ed_task *task;      /* anchored by the waiter's stack, as is 'ready' */
   ready_state *ready; /* NULL once cancelled */
 };
@@ -48,8 +49,17 @@ static ed_verdict cancel_start (ed_op *op) {
   starting *s = (starting *)op;
   s->ready->waiting = NULL;
   s->ready = NULL; /* a killed waiter's stack does not keep it */
-  ed_task_cancel(s->task, ED_BY_END);
+  ed_scope_sweep(op->loop, &s->sweep);
   return ED_FINISHING;
+}
+
+static void cancel_child (ed_sweep *sweep) {
+  ed_task_cancel(ED_OF(sweep, starting, sweep)->task, ED_BY_END);
+}
+
+static void drop_start (ed_op *op) {
+  ed_list_remove(&((starting *)op)->sweep.link);
+  ed_op_free(op);
 }
 
 static void describe_start (const ed_op *op, char *text, size_t room) {
@@ -83,7 +93,7 @@ static const ed_optype start_type = {
   .name = "group:start",
   .finish = finish_start,
   .cancel = cancel_start,
-  .drop = ed_drop_plain,
+  .drop = drop_start,
   .is_internal = true,
   .describe = describe_start,
 };
@@ -136,6 +146,8 @@ static int l_group_start (lua_State *L) {
   s->ready = lua_touserdata(L, READY);
   s->ready->waiting = s;
   s->watch.ended = child_ended;
+  s->sweep.run = cancel_child;
+  ed_list_init(&s->sweep.link);
   ed_list_append(&child->watchers, &s->watch.link);
   return ed_await(L, &s->op, 0);
 }
