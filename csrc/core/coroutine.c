@@ -395,6 +395,22 @@ static int l_yield (lua_State *L) {
   return lua_yield(L, lua_gettop(L));
 }
 
+/*
+** coroutine.running() --> thread, boolean
+** Whoever has the coroutine of a task could end it with the library's own functions, which know
+** nothing of tasks: then the task must still be there.
+*/
+static int l_running (lua_State *L) {
+  ed_loop *loop = ed_loop_opt(L);
+  ed_task *task = loop != NULL ? loop->current : NULL;
+  if (task != NULL && task->co == L) {
+    task->is_seen = true;
+    ed_task_push(L, task);
+  }
+  lua_pushboolean(L, lua_pushthread(L));
+  return 2;
+}
+
 static const char *status_of (lua_State *L, lua_State *co) {
   lua_Debug info;
   if (L == co) return "running";
@@ -441,6 +457,7 @@ static const luaL_Reg functions[] = {
   {"resume", l_resume},
   {"wrap", l_wrap},
   {"yield", l_yield},
+  {"running", l_running},
   {"status", l_status},
   {"close", l_close},
   {NULL, NULL},

@@ -356,16 +356,6 @@ bool ed_loop_is_stuck (const ed_loop *loop) {
 
 /* ---- the way down ---- */
 
-void ed_loop_kill_all (ed_loop *loop) {
-  while (!ed_list_is_empty(&loop->top.children)) {
-    ed_link *first = loop->top.children.next;
-    ed_task *task = ED_OF(first, ed_task, sibling);
-    task->is_held = false;
-    if (!ed_task_has_ended(task)) ed_task_kill(task);
-    if (loop->top.children.next == first) ed_list_remove(first);
-  }
-}
-
 static void close_handles (ed_loop *loop) {
   ed_link *at = loop->handles.next;
   while (at != &loop->handles) {

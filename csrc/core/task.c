@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
-** Tasks: spawning on recycled coroutines, the base frame, the end of a task, the kill.
+** Tasks: spawning on recycled coroutines, the base frame, the end of a task.
 **
 ** A coroutine has a slot for life; a task borrows both. In the coroutine's stack lies the base
 ** frame with (message handler, task, function, arguments). A task that a script holds lies there
@@ -325,6 +325,13 @@ static void fill_frame (lua_State *L, ed_task *task, int nargs) {
   lua_xmove(L, co, nargs + 1);
 }
 
+/* The library's own functions can close a coroutine under us, and its base frame with that. */
+static void anchor (lua_State *L, ed_task *task, int nargs) {
+  lua_pushvalue(L, -nargs - 2);
+  store_task(L, task->loop, task->slot);
+  task->is_in_frame = false;
+}
+
 ed_task *ed_task_spawn (
   lua_State *L, ed_loop *loop, ed_scope *owner, int nargs, bool is_seen) {
   ed_task *task = NULL;
@@ -339,6 +346,7 @@ ed_task *ed_task_spawn (
   loop->nspare--;
   init_task(task, loop, owner, spare);
   task->is_seen = task->is_in_frame = is_seen;
+  if (is_seen && !loop->is_installed) anchor(L, task, nargs);
   task->has_vars = has_vars;
   fill_frame(L, task, nargs);
   return task;
@@ -401,7 +409,7 @@ static void leave_owner (ed_task *task, bool stays) {
 }
 
 /* The coroutine is at rest and the result in place. */
-static void end_task (ed_task *task, ed_task_state outcome) {
+void ed_task_end (ed_task *task, ed_task_state outcome) {
   bool is_awaited = false;
   bool stays;
   ed_link *link;
@@ -467,7 +475,7 @@ static void after_yield (ed_loop *loop, ed_task *task, int nres) {
 }
 
 /* What runs then, '<close>' variables and all, may still ask for the task. */
-static void close_coroutine (ed_task *task) {
+void ed_task_close (ed_task *task) {
   if (task->is_in_frame && !store_from_frame(task)) {
     lua_pop(task->co, 1); /* there is no memory for one place more, so we take this */
     store_from_frame(task);
@@ -496,7 +504,7 @@ static void end_unstarted (ed_loop *loop, ed_task *task) {
     lua_settop(task->co, 0);
   }
   ed_cancel_forget(task->co, loop, &task->root);
-  end_task(task, ED_TASK_CANCELLED);
+  ed_task_end(task, ED_TASK_CANCELLED);
 }
 
 /*
@@ -528,12 +536,11 @@ static inline __attribute__((always_inline)) void resume (ed_loop *loop, ed_task
   if (status == LUA_OK) {
     take_result(task, nres);
     ed_cancel_forget(task->co, loop, &task->root);
-    end_task(task, task->outcome);
-  } else { /* not even the base frame could run */
-    task->is_killed = true;
-    task->barred++;
-    close_coroutine(task);
-    end_task(task, ED_TASK_FAILED);
+    ed_task_end(task, task->outcome);
+  } else { /* not even the base frame could run, or a script has closed the coroutine */
+    task->state = ED_TASK_WAITING;
+    task->outcome = ED_TASK_FAILED;
+    ed_task_kill(task);
   }
 }
 
@@ -546,81 +553,6 @@ void ed_task_run_ready (ed_loop *loop, int n) {
     loop->luck = ED_LUCK;
     resume(loop, task);
   }
-}
-
-/* ---- kill ---- */
-
-/* From here on the task waits for nothing and cannot be woken; what it was granted goes back. */
-static void begin_kill (ed_task *task) {
-  task->is_killed = true;
-  task->barred++;
-  task->state = ED_TASK_RUNNING; /* its children's ends must not wake it */
-  ed_list_remove(&task->ready);
-  if (task->op == NULL) return;
-  if (task->op->done && task->op->type->give_back != NULL)
-    task->op->type->give_back(task->leaf, task->op);
-  ed_op_abandon(task);
-}
-
-/* The newest first, so that what several had in hand goes back in its old order. */
-static ed_task *live_child_of (ed_scope *scope) {
-  for (ed_link *at = scope->children.prev; at != &scope->children; at = at->prev) {
-    ed_task *child = ED_OF(at, ed_task, sibling);
-    if (!ed_task_has_ended(child) && !child->is_killed) return child;
-  }
-  return NULL;
-}
-
-static ed_task *live_child (ed_task *task) {
-  for (ed_scope *at = task->scope;; at = at->parent) {
-    ed_task *child = at->live > 0 ? live_child_of(at) : NULL;
-    if (child != NULL || at == &task->root) return child;
-  }
-}
-
-/* Blocks and failed children of a task that has no live ones. */
-static void discard_scopes (ed_task *task) {
-  ed_link *at;
-  while (task->scope != &task->root)
-    ed_block_discard(task->loop->L, (ed_block *)task->scope);
-  while ((at = ed_list_shift(&task->root.children)) != NULL)
-    ed_task_release(ED_OF(at, ed_task, sibling));
-  task->root.is_closed = true;
-}
-
-static void finish_kill (ed_task *task) {
-  ed_loop *loop = task->loop;
-  ed_task *before = loop->current;
-  discard_scopes(task);
-  loop->current = task;
-  close_coroutine(task);
-  loop->current = before;
-  if (task->op != NULL) ed_op_abandon(task);
-  ed_cancel_forget(loop->L, loop, &task->root);
-  end_task(task, ed_limits_fail(task) ? ED_TASK_FAILED : ED_TASK_CANCELLED);
-}
-
-/* Children before parents, without recursion: a chain of tasks may be as long as memory. */
-void ed_task_kill (ed_task *task) {
-  ed_task *at = task;
-  if (ed_task_has_ended(task) || task->is_killed) return;
-  begin_kill(task);
-  for (;;) {
-    ed_task *child = live_child(at), *owner;
-    if (child != NULL) {
-      begin_kill(at = child);
-      continue;
-    }
-    owner = at->root.parent->host;
-    finish_kill(at);
-    if (at == task) return;
-    at = owner;
-  }
-}
-
-int ed_task_give_up (lua_State *L, ed_task *task) {
-  task->is_killed = true;
-  return lua_yield(L, 0);
 }
 
 bool ed_task_cancel (ed_task *task, ed_why why) {

@@ -116,6 +116,12 @@ void ed_task_resume (ed_loop *loop, ed_task *task);
 /* Run the first 'n' of the ready tasks, or as many as there are. */
 void ed_task_run_ready (ed_loop *loop, int n);
 
+/* The coroutine of 'task' is at rest and the result in place: tell those who want to know. */
+void ed_task_end (ed_task *task, ed_task_state outcome);
+
+/* Close the coroutine of a task that is killed, and those inside. */
+void ed_task_close (ed_task *task);
+
 /*
 ** End a task now, whatever it does: its coroutine is closed ('<close>' variables run once and
 ** cannot wait), what it waits for is let go, its children are killed too.

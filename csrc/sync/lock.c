@@ -150,9 +150,11 @@ static ed_lock *check_not_held (lua_State *L, ed_loop *loop) {
   ed_lock *lock = ed_class_check(L, loop, 1, ED_CLASS_LOCK);
   if (lock->owner != NULL && lock->owner == loop->current)
     luaL_error(L, "the lock is already held by this task");
+  if (lock->is_finalized) luaL_error(L, "the lock is being collected");
   return lock;
 }
 
+/* Push the guard of a lock that was free; it is taken unless a finalizer that ran was faster. */
 static int take_now (lua_State *L, ed_lock *lock, ed_task *task) {
   ed_guard *guard;
   if (lock->is_abandoned) {
@@ -160,6 +162,7 @@ static int take_now (lua_State *L, ed_lock *lock, ed_task *task) {
     return raise_abandoned(L, lock);
   }
   guard = push_guard(L, task->loop);
+  check_not_held(L, task->loop);
   ed_lock_own(lock, task, 0);
   guard->lock = lock;
   guard->turn = lock->turn;
@@ -208,9 +211,14 @@ static int l_lock_locked (lua_State *L) {
   return 1;
 }
 
-/* A lock that nobody can reach any more leaves its owner's list. */
+/*
+** A lock that nobody can reach any more leaves its owner's list. Another finalizer may still have it
+** in hand, but there is none left to take it out of a list a second time.
+*/
 static int l_lock_gc (lua_State *L) {
-  ed_list_remove(&((ed_lock *)lua_touserdata(L, 1))->hold.link);
+  ed_lock *lock = lua_touserdata(L, 1);
+  ed_list_remove(&lock->hold.link);
+  lock->is_finalized = true;
   return 0;
 }
 

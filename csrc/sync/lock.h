@@ -19,6 +19,7 @@ typedef struct ed_lock {
   uint64_t turn;     /* number of the present ownership */
   uint64_t turns;    /* numbers given so far */
   bool is_abandoned; /* the next acquire is told */
+  bool is_finalized; /* the collector has found it: it takes no owner */
   char abandoner[48];
 } ed_lock;
 

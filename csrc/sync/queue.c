@@ -192,7 +192,7 @@ static bool put_now (lua_State *L, ed_queue *q) {
   bool has_getter = has_waiting(&q->getters);
   ed_priority priority = {0, 0, false};
   if (!has_getter && q->items.size >= q->max) return false;
-  ed_items_reserve(L, &q->items, 1);
+  if (ed_items_reserve(L, &q->items, 1)) return put_now(L, q);
   if (q->items.order == ED_PRIORITY) priority = ed_check_priority(L, 3);
   q->unfinished++;
   if (has_getter) lua_pushvalue(L, 2), hand_to_getter(L, q);
@@ -266,9 +266,8 @@ static void get_now (lua_State *L, ed_queue *q, int self) {
   }
 }
 
-/* Push the next item as one in hand. May raise for memory, before. */
+/* Push the next item as one in hand; for that there is a place to put it back to. */
 static void take_in_hand (lua_State *L, ed_queue *q, int self) {
-  ed_items_reserve(L, &q->items, self); /* a place to put it back to */
   get_now(L, q, self);
   q->items.handed++;
 }
@@ -284,6 +283,7 @@ static int l_queue_get (lua_State *L) {
   ed_task *task = ed_checkpoint_in(L, loop);
   transfer *t;
   if (has_item(q) && ed_spend(loop)) return get_now(L, q, 1), 1;
+  if (has_item(q)) ed_items_reserve(L, &q->items, 1);
   if (!has_item(q) && q->is_closed) return get_closed(L);
   t = new_transfer(L, task, q, &get_type);
   if (has_item(q)) { /* but others have waited long enough */
@@ -319,11 +319,7 @@ static int l_queue_close (lua_State *L) {
   ed_queue *q = check_queue(L);
   bool discard = lua_toboolean(L, 2);
   lua_settop(L, 1);
-  if (discard) {
-    lua_Integer n = q->items.size;
-    ed_items_clear(L, &q->items, 1);
-    finish_items(q, n);
-  }
+  if (discard) { finish_items(q, ed_items_clear(L, &q->items, 1)); }
   q->is_closed = true;
   ed_waitq_wake_all(&q->putters, 0);
   ed_choice_wake_all(&q->getters);
@@ -368,6 +364,10 @@ static bool queue_is_ready (const void *object) {
   return has_item(object) || ((const ed_queue *)object)->is_closed;
 }
 
+static void queue_prepare (lua_State *L, int self, void *object) {
+  ed_items_reserve(L, &((ed_queue *)object)->items, self);
+}
+
 static bool queue_take (lua_State *L, int self, void *object) {
   if (!has_item(object)) return false;
   take_in_hand(L, object, self);
@@ -391,6 +391,7 @@ static void queue_give_back (lua_State *co, int self, void *object) {
 const ed_choosable ed_queue_choosable = {
   .class = ED_CLASS_QUEUE,
   .is_ready = queue_is_ready,
+  .prepare = queue_prepare,
   .take = queue_take,
   .join = queue_join,
   .finish = queue_finish,

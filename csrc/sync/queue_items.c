@@ -157,68 +157,76 @@ void ed_items_take (lua_State *L, ed_items *items, int self) {
   lua_rawseti(L, -3, slot);
 }
 
-void ed_items_clear (lua_State *L, ed_items *items, int self) {
-  lua_Integer n = items->size;
+lua_Integer ed_items_clear (lua_State *L, ed_items *items, int self) {
+  lua_Integer n = 0;
   int list = lua_gettop(L) + 1;
-  lua_createtable(L, (int)n, 0);
+  lua_createtable(L, (int)items->size, 0);
   lua_getiuservalue(L, self, ITEMS);
   if (items->order == ED_PRIORITY) forget_priorities(items);
-  for (lua_Integer i = 1; i <= n; i++) {
+  while (items->size > 0) {
     lua_Integer slot;
     if (items->order == ED_PRIORITY) slot = heap_remove(items);
     else slot = ring_slot(items, items->head++), items->size--;
     fetch(L, list + 1, slot);
-    lua_rawseti(L, list, i);
+    lua_rawseti(L, list, ++n);
   }
   lua_settop(L, list);
+  return n;
 }
 
 /* ---- room ---- */
 
-/* Push a table of 'room' slots; of those the first ones get what lies in the ring at 'table'. */
-static void push_ring (lua_State *L, const ed_items *items, int table, lua_Integer room) {
-  lua_createtable(L, (int)room, 0);
+/* The ring in the table at 'from' comes to the front of the 'room' slots of the one at 'to'. */
+static void copy_ring (
+  lua_State *L, const ed_items *items, int from, int to, lua_Integer room) {
   for (lua_Integer i = 0; i < room; i++) {
-    if (i < items->size) lua_rawgeti(L, table, ring_slot(items, items->head + i));
+    if (i < items->size) lua_rawgeti(L, from, ring_slot(items, items->head + i));
     else lua_pushboolean(L, 0);
-    lua_rawseti(L, -2, i + 1);
+    lua_rawseti(L, to, i + 1);
   }
 }
 
 /* The same with each item in the slot that it has. */
-static void push_slots (
-  lua_State *L, const ed_items *items, int table, lua_Integer room) {
-  lua_createtable(L, (int)room, 0);
+static void copy_slots (
+  lua_State *L, const ed_items *items, int from, int to, lua_Integer room) {
   for (lua_Integer i = 1; i <= room; i++) {
-    if (i <= items->room) lua_rawgeti(L, table, i);
+    if (i <= items->room) lua_rawgeti(L, from, i);
     else lua_pushboolean(L, 0);
-    lua_rawseti(L, -2, i);
+    lua_rawseti(L, to, i);
   }
 }
 
-/* Push a userdata with the rows so far and new ones for the slots up to 'room'. */
-static row *push_rows (lua_State *L, const ed_items *items, lua_Integer room) {
-  row *rows = lua_newuserdatauv(L, (size_t)room * sizeof *rows, 0);
+/* The rows so far, and new ones for the slots up to 'room'. */
+static void copy_rows (const ed_items *items, row *rows, lua_Integer room) {
   memset(rows, 0, (size_t)room * sizeof *rows);
   if (items->row != NULL) memcpy(rows, items->row, (size_t)items->room * sizeof *rows);
   for (lua_Integer i = items->room; i < room; i++) rows[i].slot = i + 1;
-  return rows;
 }
 
+/*
+** All that is new is there before the old is looked at: to make a table may run finalizers, which
+** may use the queue.
+*/
 static void resize (lua_State *L, ed_items *items, int self, lua_Integer room) {
-  int table = lua_gettop(L) + 1;
-  row *rows = NULL;
+  int top = lua_gettop(L), slots = top + 1, rows = top + 2, old = top + 3;
+  row *new_rows = NULL;
+  lua_createtable(L, (int)room, 0);
+  if (items->order == ED_PRIORITY)
+    new_rows = lua_newuserdatauv(L, (size_t)room * sizeof *new_rows, 0);
+  lua_settop(L, rows);
   lua_getiuservalue(L, self, ITEMS);
-  if (items->order == ED_PRIORITY) {
-    push_slots(L, items, table, room);
-    rows = push_rows(L, items, room);
+  if (items->room < room) {
+    if (new_rows != NULL) copy_rows(items, new_rows, room);
+    if (new_rows != NULL) copy_slots(L, items, old, slots, room);
+    else copy_ring(L, items, old, slots, room);
+    items->head = 0;
+    items->room = room;
+    items->row = new_rows;
+    lua_settop(L, rows);
     lua_setiuservalue(L, self, ROWS);
-  } else push_ring(L, items, table, room);
-  lua_setiuservalue(L, self, ITEMS);
-  items->head = 0;
-  items->room = room;
-  items->row = rows;
-  lua_settop(L, table - 1);
+    lua_setiuservalue(L, self, ITEMS);
+  }
+  lua_settop(L, top);
 }
 
 void ed_items_open (lua_State *L, ed_items *items, int self, ed_order order) {
@@ -227,9 +235,11 @@ void ed_items_open (lua_State *L, ed_items *items, int self, ed_order order) {
   resize(L, items, lua_absindex(L, self), FIRST_ROOM);
 }
 
-void ed_items_reserve (lua_State *L, ed_items *items, int self) {
+bool ed_items_reserve (lua_State *L, ed_items *items, int self) {
+  if (items->size + items->handed + 1 <= items->room) return false;
   while (items->size + items->handed + 1 > items->room)
     resize(L, items, self, items->room * 2);
+  return true;
 }
 
 ed_priority ed_check_priority (lua_State *L, int arg) {

@@ -42,8 +42,11 @@ enum { ED_ITEMS_VALUES = 2 }; /* user values that the userdata needs */
 /* Begin with no items in the userdata at 'self' that holds 'items'. May raise. */
 void ed_items_open (lua_State *L, ed_items *items, int self, ed_order order);
 
-/* Room for one more item besides the places kept for handed ones. May raise. */
-void ed_items_reserve (lua_State *L, ed_items *items, int self);
+/*
+** Room for one more item besides the places kept for handed ones. May raise. True if it had to make
+** some: finalizers may have run then and used the queue, so look at it again.
+*/
+bool ed_items_reserve (lua_State *L, ed_items *items, int self);
 
 /* The value at 'value' comes in; there must be room. */
 void ed_items_put (
@@ -56,8 +59,8 @@ void ed_items_take (lua_State *L, ed_items *items, int self);
 /* The value at the top (popped) comes back and is next. */
 void ed_items_return (lua_State *L, ed_items *items, int self);
 
-/* Push a list of all items, oldest first, and forget them. May raise, before. */
-void ed_items_clear (lua_State *L, ed_items *items, int self);
+/* Push a list of all items, oldest first, and forget them; returns how many. May raise, before. */
+lua_Integer ed_items_clear (lua_State *L, ed_items *items, int self);
 
 /* The priority at 'arg', 0 if there is none; raises if it is no number or NaN. */
 ed_priority ed_check_priority (lua_State *L, int arg);

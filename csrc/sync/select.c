@@ -212,11 +212,21 @@ static selecting *new_selecting (lua_State *L, ed_task *task, uint32_t n) {
   return s;
 }
 
+/* Has it something, and can that be taken? */
+static bool is_takeable (lua_State *L, uint32_t i, const ed_choice *row) {
+  if (!row->kind->is_ready(row->object)) return false;
+  if (row->kind->prepare == NULL) return true;
+  lua_rawgeti(L, 1, (lua_Integer)i + 1);
+  row->kind->prepare(L, lua_gettop(L), row->object);
+  lua_pop(L, 1);
+  return row->kind->is_ready(row->object);
+}
+
 /* Take from the lowest ready one, if any is. */
 static bool choose_now (lua_State *L, selecting *s) {
   for (uint32_t i = 0; i < s->n; i++) {
     ed_choice *row = &s->row[i];
-    if (!row->kind->is_ready(row->object)) continue;
+    if (!is_takeable(L, i, row)) continue;
     if (row->kind->take != NULL) {
       lua_rawgeti(L, 1, (lua_Integer)i + 1);
       s->has_value = row->kind->take(L, lua_gettop(L), row->object);

@@ -26,9 +26,12 @@ typedef struct ed_choosable {
   ed_class class;
   bool (*is_ready)(const void *object);
 
+  /* Make sure that 'take' cannot fail, or NULL. May raise, and run finalizers: ask again. */
+  void (*prepare)(lua_State *L, int self, void *object);
+
   /*
   ** It is ready and chosen: take what it has, as if it had been handed over. True if that is a
-  ** value, now on top of the stack; NULL if it never is. May raise, before anything has happened.
+  ** value, now on top of the stack; NULL if it never is.
   */
   bool (*take)(lua_State *L, int self, void *object);
 

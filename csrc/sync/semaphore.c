@@ -131,12 +131,14 @@ static int l_semaphore (lua_State *L) {
   return 1;
 }
 
-static int take_now (lua_State *L, ed_loop *loop, ed_semaphore *s, lua_Integer count) {
+/* Push a permit that holds something; false if a finalizer that ran meanwhile has taken it. */
+static bool take_now (lua_State *L, ed_loop *loop, ed_semaphore *s, lua_Integer count) {
   ed_permit *permit = push_permit(L, loop);
+  if (!is_free(s, count)) return false;
   s->value -= count;
   permit->semaphore = s;
   permit->count = count;
-  return 1;
+  return true;
 }
 
 /*
@@ -149,7 +151,7 @@ static int l_semaphore_acquire (lua_State *L) {
   lua_Integer count = check_count(L, s);
   ed_task *task = ed_checkpoint_in(L, loop);
   acquiring *a;
-  if (is_free(s, count) && ed_spend(loop)) return take_now(L, loop, s, count);
+  if (is_free(s, count) && ed_spend(loop) && take_now(L, loop, s, count)) return 1;
   a = ed_op_new_for(L, task, &acquire_type, sizeof *a);
   a->semaphore = s;
   a->count = count;
@@ -169,7 +171,7 @@ static int l_semaphore_try (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
   ed_semaphore *s = check_semaphore(L, loop);
   lua_Integer count = check_count(L, s);
-  if (is_free(s, count)) return take_now(L, loop, s, count);
+  if (is_free(s, count) && take_now(L, loop, s, count)) return 1;
   lua_pushnil(L);
   return 1;
 }

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+** The kill: a task ends now, whatever it does. Children come before parents, and nothing is
+** recursive, because a chain of tasks may be as long as memory. What a killed task was granted goes
+** back; its '<close>' variables run once and cannot wait; its blocks are taken away.
+*/
+#include "core/block.h"
+#include "core/limits.h"
+#include "core/loop.h"
+#include "core/task.h"
+
+/* From here on the task waits for nothing and cannot be woken; what it was granted goes back. */
+static void begin_kill (ed_task *task) {
+  task->is_killed = true;
+  task->barred++;
+  task->state = ED_TASK_RUNNING; /* its children's ends must not wake it */
+  ed_list_remove(&task->ready);
+  if (task->op == NULL) return;
+  if (task->op->done && task->op->type->give_back != NULL)
+    task->op->type->give_back(task->leaf, task->op);
+  ed_op_abandon(task);
+}
+
+/* The newest first, so that what several had in hand goes back in its old order. */
+static ed_task *live_child_of (ed_scope *scope) {
+  for (ed_link *at = scope->children.prev; at != &scope->children; at = at->prev) {
+    ed_task *child = ED_OF(at, ed_task, sibling);
+    if (!ed_task_has_ended(child) && !child->is_killed) return child;
+  }
+  return NULL;
+}
+
+static ed_task *live_child (ed_task *task) {
+  for (ed_scope *at = task->scope;; at = at->parent) {
+    ed_task *child = at->live > 0 ? live_child_of(at) : NULL;
+    if (child != NULL || at == &task->root) return child;
+  }
+}
+
+/* Blocks and failed children of a task that has no live ones. */
+static void discard_scopes (ed_task *task) {
+  ed_link *at;
+  while (task->scope != &task->root)
+    ed_block_discard(task->loop->L, (ed_block *)task->scope);
+  while ((at = ed_list_shift(&task->root.children)) != NULL)
+    ed_task_release(ED_OF(at, ed_task, sibling));
+  task->root.is_closed = true;
+}
+
+static void finish_kill (ed_task *task) {
+  ed_loop *loop = task->loop;
+  ed_task *before = loop->current;
+  bool has_failed;
+  discard_scopes(task);
+  loop->current = task;
+  ed_task_close(task);
+  loop->current = before;
+  if (task->op != NULL) ed_op_abandon(task);
+  ed_cancel_forget(loop->L, loop, &task->root);
+  has_failed = ed_limits_fail(task) || task->outcome == ED_TASK_FAILED;
+  ed_task_end(task, has_failed ? ED_TASK_FAILED : ED_TASK_CANCELLED);
+}
+
+void ed_task_kill (ed_task *task) {
+  ed_task *at = task;
+  if (ed_task_has_ended(task) || task->is_killed) return;
+  begin_kill(task);
+  for (;;) {
+    ed_task *child = live_child(at), *owner;
+    if (child != NULL) {
+      begin_kill(at = child);
+      continue;
+    }
+    owner = at->root.parent->host;
+    finish_kill(at);
+    if (at == task) return;
+    at = owner;
+  }
+}
+
+int ed_task_give_up (lua_State *L, ed_task *task) {
+  task->is_killed = true;
+  return lua_yield(L, 0);
+}
+
+/* One that lives and is not being killed. */
+static ed_task *any_task (ed_loop *loop) {
+  ed_scope *top = &loop->top;
+  int depth = 0;
+  for (ed_scope *at = top; (at = ed_scope_after(at, top, &depth)) != NULL;)
+    if (at->kind == ED_SCOPE_TASK && !ed_task_has_ended(at->host) && !at->host->is_killed)
+      return at->host;
+  return NULL;
+}
+
+/*
+** The state may be closed by a '<close>' variable of a task that is being killed here: then that
+** kill is not finished, and what it has not come to is done now.
+*/
+void ed_loop_kill_all (ed_loop *loop) {
+  ed_task *task;
+  ed_link *link;
+  while ((task = any_task(loop)) != NULL) {
+    task->is_held = false;
+    ed_task_kill(task);
+  }
+  while ((link = ed_list_shift(&loop->top.children)) != NULL)
+    ED_OF(link, ed_task, sibling)->is_held = false;
+}
