@@ -427,6 +427,7 @@ static int l_fail (lua_State *L) {
   ed_mem *mem = &ed_loop_of(L)->mem;
   lua_settop(L, 2);
   lua_pushinteger(L, (lua_Integer)mem->fail_in);
+  ed_mem_trim(mem); /* what is kept for reuse would not be asked for */
   mem->fail_in = (size_t)luaL_optinteger(L, 1, 0);
   mem->fails_on = lua_toboolean(L, 2);
   return 1;

@@ -507,6 +507,15 @@ static void end_unstarted (ed_loop *loop, ed_task *task) {
   ed_task_end(task, ED_TASK_CANCELLED);
 }
 
+/* The error at the top of the dead coroutine becomes the task's. */
+static void keep_error (lua_State *L, ed_task *task) {
+  ed_task_push(L, task);
+  lua_xmove(task->co, L, 1);
+  lua_setiuservalue(L, -2, 1);
+  lua_pop(L, 1);
+  task->shape = 1;
+}
+
 /*
 ** A coroutine comes back by longjmp, after which every return is predicted wrongly, for some
 ** 7 ns each: so this is part of its callers.
@@ -538,6 +547,7 @@ static inline __attribute__((always_inline)) void resume (ed_loop *loop, ed_task
     ed_cancel_forget(task->co, loop, &task->root);
     ed_task_end(task, task->outcome);
   } else { /* not even the base frame could run, or a script has closed the coroutine */
+    if (status != LUA_ERRMEM) keep_error(loop->L, task);
     task->state = ED_TASK_WAITING;
     task->outcome = ED_TASK_FAILED;
     ed_task_kill(task);

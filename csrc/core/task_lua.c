@@ -323,21 +323,40 @@ static int l_task_tostring (lua_State *L) {
 
 /* ---- errors that nobody waits for ---- */
 
-/* (err, task) to config.on_error, or to stderr: an error behind 'what', or a warning. */
+static int l_text (lua_State *L) { return luaL_tolstring(L, 1, NULL), 1; }
+
+/* Push the value at 'index' as text, whatever its __tostring does. */
+static const char *push_text (lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  lua_pushcfunction(L, l_text);
+  lua_pushvalue(L, index);
+  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return lua_tostring(L, -1);
+  lua_pop(L, 1);
+  return lua_pushfstring(
+    L, "(a %s whose __tostring failed)", luaL_typename(L, index));
+}
+
+/* (err, task) to stderr, behind 'what' */
+static void print_error (lua_State *L, ed_loop *loop, const char *what) {
+  lua_writestringerror("eddy: %s", what);
+  lua_writestringerror("%s\n", push_text(L, 1));
+  if (!lua_isuserdata(L, 2)) return;
+  ed_trace_push(L, loop, 2);
+  if (lua_isstring(L, -1)) lua_writestringerror("%s\n", lua_tostring(L, -1));
+}
+
+/* (err, task) to config.on_error, or to stderr, also when that fails: an error behind 'what', or a
+   warning. */
 static int hand_over (lua_State *L, ed_loop *loop, const char *what) {
   if (loop->hosting != NULL && loop->hosting->report(L, loop)) return 0;
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->config);
   if (lua_getfield(L, -1, "on_error") == LUA_TFUNCTION) {
     lua_pushvalue(L, 1);
     lua_pushvalue(L, 2);
-    lua_call(L, 2, 0);
-    return 0;
+    if (lua_pcall(L, 2, 0, 0) == LUA_OK) return 0;
+    lua_writestringerror("eddy: error in on_error: %s\n", push_text(L, -1));
   }
-  lua_writestringerror("eddy: %s", what);
-  lua_writestringerror("%s\n", luaL_tolstring(L, 1, NULL));
-  if (!lua_isuserdata(L, 2)) return 0;
-  ed_trace_push(L, loop, 2);
-  if (lua_isstring(L, -1)) lua_writestringerror("%s\n", lua_tostring(L, -1));
+  print_error(L, loop, what);
   return 0;
 }
 
@@ -358,7 +377,7 @@ void ed_task_report (ed_task *task) {
   lua_pushcfunction(L, report_protected);
   lua_pushlightuserdata(L, task);
   if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
-  lua_writestringerror("eddy: error in on_error: %s\n",
+  lua_writestringerror("eddy: error that nobody awaits, and cannot be told: %s\n",
     lua_isstring(L, -1) ? lua_tostring(L, -1) : "(no message)");
   lua_pop(L, 1);
 }
