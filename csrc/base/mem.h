@@ -27,13 +27,13 @@ typedef struct ed_mem_spare {
 } ed_mem_spare;
 
 typedef struct ed_mem {
-  size_t bytes;   /* live, as asked for */
-  size_t blocks;  /* live */
-  size_t asked;   /* times that the system was asked for memory */
-  size_t limit;   /* of 'bytes' and '*beside' together; 0: none */
+  size_t bytes;         /* live, as asked for */
+  size_t blocks;        /* live */
+  size_t asked;         /* times that the system was asked for memory */
+  size_t limit;         /* of 'bytes' and '*beside' together; 0: none */
   const size_t *beside; /* bytes of somebody who shares the limit */
-  size_t fail_in; /* 1: the next request fails; 0: none will */
-  bool fails_on;  /* and so do all behind that one */
+  size_t fail_in;       /* 1: the next request fails; 0: none will */
+  bool fails_on;        /* and so do all behind that one */
   bool expects_bulk;
   ed_mem_spare *spare[ED_MEM_KINDS]; /* freed blocks by size in steps */
   unsigned short kept[ED_MEM_KINDS]; /* how many are in each list */

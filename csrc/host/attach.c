@@ -29,7 +29,8 @@ static bool is_coherent (const eddy_config *config, const lua_State *L) {
   bool is_sandbox = (config->flags & EDDY_SANDBOX) != 0;
   if (config->flags & ~(uint32_t)(EDDY_DRIVEN | EDDY_SANDBOX)) return false;
   if ((config->flags & EDDY_DRIVEN) && config->loop == NULL) return false;
-  if (config->clock != EDDY_CLOCK_REAL && config->clock != EDDY_CLOCK_MANUAL) return false;
+  if (config->clock != EDDY_CLOCK_REAL && config->clock != EDDY_CLOCK_MANUAL)
+    return false;
   if (is_sandbox) return L == NULL && (config->caps & ~(uint32_t)EDDY_CAP_ALL) == 0;
   return config->caps == 0 && config->access == NULL; /* was the flag forgotten? */
 }

@@ -314,6 +314,7 @@ local function library_environment(stock, package, library)
   env.io = { open = open_of(stock.io.open) }
   env.os = confined_os(stock.os)
   env.debug = copy(stock.debug, { "getinfo", "getmetatable", "traceback" })
+  env._G = env
   return env
 end
 

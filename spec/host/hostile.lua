@@ -11,9 +11,16 @@ local list = {}
 local function attempt(name, fn) list[#list + 1] = { name, fn } end
 
 -- What needs a module, said once.
-local function net() return require "eddy.net" end
-local function http() return require "eddy.http" end
-local function tls() return require "eddy.tls" end
+-- That it is not there would stop every attempt: the test looks at BROKEN.
+local require, pcall = require, pcall
+local function public(name)
+  local ok, found = pcall(require, name)
+  if not ok then BROKEN = tostring(found) end
+  return found
+end
+local function net() return public "eddy.net" end
+local function http() return public "eddy.http" end
+local function tls() return public "eddy.tls" end
 
 -- ---- Files, programs, the environment ----------------------------------------------------------
 

@@ -8,7 +8,7 @@
 -- `<close>` if nothing else: it is a to-be-closed value.
 local eddy = require "eddy"
 local core = require "eddy.core"
-local tls = require "eddy.tls"
+local tls = core.tls and require "eddy.tls"   -- a build may be without
 
 local new_message = core.http.message
 local spare = core.net.spare
