@@ -22,9 +22,13 @@ static inline ed_tls_context *ed_tls_context_keep_opt (ed_tls_context *context) 
 }
 static inline void ed_tls_context_release_opt (ed_tls_context *context) { (void)context; }
 static inline int ed_tls_attach (
-  ed_stream *stream, ed_tls_context *context, const char *host) {
-  (void)stream, (void)context, (void)host;
+  ed_stream *stream, ed_tls_context *context, const char *host, const char *origin) {
+  (void)stream, (void)context, (void)host, (void)origin;
   return UV_ENOTSUP;
+}
+static inline bool ed_tls_is_shaking (const ed_stream *stream) {
+  (void)stream;
+  return false;
 }
 
 #else
