@@ -318,4 +318,35 @@ function scenarios.a_task_that_yields_much(s)
   for _ = 1, 5 do eddy.gather(function() eddy.sleep(0) end, function() eddy.sleep(0) end) end
 end
 
+-- One task beyond its memory, one within; their limits end with them. What a limit does is an error of a
+-- task that is awaited.
+function scenarios.memory_limits(s)
+  local function hoard()
+    local _ <close> = s.guard()
+    local list = {}
+    while true do list[#list + 1] = ("x"):rep(100) .. #list end
+  end
+  local greedy = eddy.spawn_with({ memory = 20000, name = "greedy" }, function()
+    local _ <close> = s.guard()
+    coroutine.wrap(hoard)()
+  end)
+  local modest = eddy.spawn_with({ memory = 1 << 30 }, function()
+    local _ <close> = s.guard()
+    eddy.sleep(1)
+    return "done"
+  end)
+  greedy:join()
+  modest:join()
+end
+
+-- The watchdog comes and goes with the run.
+function scenarios.slices(s)
+  local task = eddy.spawn_with({ slice = 10, cpu = 10 }, function()
+    local _ <close> = s.guard()
+    eddy.sleep(1)
+    for _ in eddy.gen(function(emit) emit(1) eddy.sleep(1) emit(2) end) do eddy.sleep(0) end
+  end)
+  task:join()
+end
+
 return scenarios
