@@ -332,8 +332,7 @@ static const char *push_text (lua_State *L, int index) {
   lua_pushvalue(L, index);
   if (lua_pcall(L, 1, 1, 0) == LUA_OK) return lua_tostring(L, -1);
   lua_pop(L, 1);
-  return lua_pushfstring(
-    L, "(a %s whose __tostring failed)", luaL_typename(L, index));
+  return lua_pushfstring(L, "(a %s whose __tostring failed)", luaL_typename(L, index));
 }
 
 /* (err, task) to stderr, behind 'what' */
