@@ -177,9 +177,9 @@ struct ed_loop {
   char *library;            /* how the sources of the library's own Lua begin, or NULL */
   struct ed_quota *quota;   /* of core/limits, or NULL */
   struct ed_limits *spare_limits;
-  uint32_t nquotas; /* tasks with a memory limit */
+  uint32_t nquotas;                 /* tasks with a memory limit */
   const struct ed_permits *permits; /* core/permit: NULL, everything is allowed */
-  void *worker;     /* whose state this is (io/worker), or NULL */
+  void *worker;                     /* whose state this is (io/worker), or NULL */
   void (*on_start)(
     ed_loop *loop); /* libuv has started: put your handles beside the alarm */
   void (*on_stop)(ed_loop *loop); /* the uv loop is about to go: close them */
