@@ -118,6 +118,7 @@ static void free_conn (ed_http_conn *conn) {
   ed_mem *mem = &server->loop->mem;
   let_task_go(conn);
   if (conn->sending != NULL) conn->sending->conn = NULL;
+  if (conn->slot > 0) server->spare[server->nspare++] = conn->slot;
   ed_list_remove(&conn->link);
   ed_list_remove(&conn->queued);
   ed_buf_free(&conn->out, mem);

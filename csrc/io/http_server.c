@@ -104,21 +104,60 @@ static void run_now (ed_loop *loop, ed_task *task) {
   loop->current = self;
 }
 
+/* ---- Slots: a table of the server holds the boxes of handlers that wait ---- */
+
+enum { LISTENER = 1, HELD, SPARE }; /* user values of a server */
+
+/* Room for one slot more to be given back: an array that Lua owns. */
+static void reserve_spare (lua_State *L, ed_http_server *server) {
+  uint32_t room = server->slots_room > 0 ? 2 * server->slots_room : 16;
+  uint32_t *spare;
+  if (server->nslots < server->slots_room) return;
+  spare = lua_newuserdatauv(L, room * sizeof *spare, 0);
+  if (server->nspare > 0) memcpy(spare, server->spare, server->nspare * sizeof *spare);
+  lua_setiuservalue(L, 1, SPARE);
+  server->spare = spare;
+  server->slots_room = room;
+}
+
+/* A slot of the server at 1; may raise. To put something into it needs no memory then. */
+static uint32_t take_slot (lua_State *L, ed_http_server *server) {
+  if (server->nspare > 0) return server->spare[--server->nspare];
+  reserve_spare(L, server);
+  lua_getiuservalue(L, 1, HELD);
+  lua_pushboolean(L, 0);
+  lua_rawseti(L, -2, (lua_Integer)server->nslots + 1);
+  lua_pop(L, 1);
+  return ++server->nslots;
+}
+
+/* Hold the box at 'index' until the next handler of its connection waits. */
+static void hold (lua_State *L, const ed_http_conn *conn, int index) {
+  lua_getiuservalue(L, 1, HELD);
+  lua_pushvalue(L, index);
+  lua_rawseti(L, -2, conn->slot);
+  lua_pop(L, 1);
+}
+
 /* A task for the first queued request; the handler's runner is argument 2. */
 static void serve_first (lua_State *L, ed_http_server *server, ed_scope *owner) {
   ed_http_conn *conn = ED_OF(server->queue.next, ed_http_conn, queued);
   ed_http_conn_box *box;
   ed_task *task;
   int top = lua_gettop(L);
+  if (conn->slot == 0) conn->slot = take_slot(L, server);
   lua_pushnil(L);
   lua_pushvalue(L, 2);
   box = ed_http_conn_push(L, conn);
   lua_pushvalue(L, top + 3);
-  lua_replace(L, top + 1); /* the box stays, also when its task is over */
+  lua_replace(L, top + 1); /* the box stays, also when its task is over at once */
   task = ed_task_spawn(L, server->loop, owner, 3, false);
   ed_http_conn_start(conn, box, task);
   run_now(server->loop, task);
-  if (box->conn != NULL) ed_http_conn_watch(box->conn);
+  if (box->conn != NULL) {
+    hold(L, conn, top + 1);
+    ed_http_conn_watch(conn);
+  }
   lua_settop(L, top);
 }
 
@@ -285,9 +324,11 @@ static int l_server (lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   memset(&limits, 0, sizeof limits);
   read_limits(L, &limits);
-  server = ed_class_push(L, loop, ED_CLASS_HTTP_SERVER, sizeof *server, 1);
+  server = ed_class_push(L, loop, ED_CLASS_HTTP_SERVER, sizeof *server, SPARE);
   lua_pushvalue(L, 1);
-  lua_setiuservalue(L, -2, 1);
+  lua_setiuservalue(L, -2, LISTENER);
+  lua_newtable(L);
+  lua_setiuservalue(L, -2, HELD);
   server->loop = loop;
   server->limits = limits;
   server->listener = listener;

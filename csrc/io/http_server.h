@@ -14,7 +14,10 @@
 ** that is the granularity of every limit in seconds.
 **
 ** Ownership: the server is a userdata; it frees its connections, which own their streams. A
-** handler holds a *box* whose pointer is cleared when its connection ends or its answer is out.
+** handler holds a *box* whose pointer is cleared when its connection ends or its answer is out. So
+** the box must be there as long as its connection knows it, also when the handler's coroutine was
+** closed and its task is about to tell: the dispatcher's stack holds the box of a handler that
+** runs, and a slot of the server that of one that waits.
 */
 #ifndef ED_HTTP_SERVER_H
 #define ED_HTTP_SERVER_H
@@ -64,6 +67,10 @@ typedef struct ed_http_server {
   uint32_t nbusy;
   ed_http_limits limits;
   ed_http_counts counts;
+  uint32_t *spare; /* slots that no connection has; room for all */
+  uint32_t nspare;
+  uint32_t nslots; /* in all */
+  uint32_t slots_room;
   time_t second; /* that 'date' shows */
   char date[40];
   char begun[ED_HTTP_HEAD_ROOM]; /* first lines of an answer with 'begun_status' */
@@ -98,18 +105,18 @@ struct ed_http_conn {
   ed_http_message message;
   struct sending *sending; /* the last bytes of an answer, or NULL */
   ed_op *piece;            /* a handler waits for a piece of the body, or NULL */
-  ed_http_conn_box
-    *box;          /* of the handler; its base frame anchors it while 'task' lives */
-  ed_task *task;   /* of the handler, or NULL */
-  ed_watch ended;  /* its end */
-  ed_buf out;      /* begun answer: what goes before the next piece */
-  uint64_t since;  /* ns: when this state began */
-  uint64_t asked;  /* ns: since when 'piece' waits */
-  uint64_t waited; /* ns in which a handler waited for body, sums */
-  uint64_t left;   /* announced bytes of a begun answer that are still to come */
-  size_t unsent;   /* at the last sweep */
-  uint64_t stuck;  /* ns: since when that has not changed */
-  uint32_t served; /* requests */
+  ed_http_conn_box *box;   /* of the handler; held in 'slot' where that waits */
+  uint32_t slot;           /* of the server, 0: none yet */
+  ed_task *task;           /* of the handler, or NULL */
+  ed_watch ended;          /* its end */
+  ed_buf out;              /* begun answer: what goes before the next piece */
+  uint64_t since;          /* ns: when this state began */
+  uint64_t asked;          /* ns: since when 'piece' waits */
+  uint64_t waited;         /* ns in which a handler waited for body, sums */
+  uint64_t left;           /* announced bytes of a begun answer that are still to come */
+  size_t unsent;           /* at the last sweep */
+  uint64_t stuck;          /* ns: since when that has not changed */
+  uint32_t served;         /* requests */
   uint8_t state;
   bool is_watching;
   bool has_begun;  /* an answer */
