@@ -91,7 +91,8 @@ local function sign(name, leaf, section)
   new_key(name)
   run("openssl req -new -sha256 -config c.cnf -subj %s -key %s -out %s", "/CN=" .. (leaf.subject or "eddy test " .. name),
     name .. ".key", name .. ".csr")
-  run("openssl ca -batch -notext -config ca.cnf -extfile %s -extensions %s -cert %s -keyfile %s -md %s -startdate %s -enddate %s -in %s -out %s",
+  run("openssl ca -batch -notext -config ca.cnf -extfile %s -extensions %s -cert %s -keyfile %s "
+    .. "-md %s -startdate %s -enddate %s -in %s -out %s",
     section and "c.cnf" or name .. ".ext", section or "leaf", issuer .. ".pem", issuer .. ".key",
     leaf.digest or "sha256", leaf.from or "20200101000000Z", leaf.to or "20900101000000Z", name .. ".csr", name .. ".pem")
 end
