@@ -59,7 +59,7 @@ local function run_disturbed(fn, options)
   end
   if not acts[disturb] then return testing.run(fn, options) end
   options.points, options.errors = math.tointeger(disturb_n), function() return true end
-  options.leaks, options.timeout = false, 5
+  options.leaks, options.timeout = false, math.max(5, options.timeout or 0)
   testing.everywhere(fn, acts[disturb], options)
 end
 

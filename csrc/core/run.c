@@ -251,13 +251,23 @@ static void check_option (lua_State *L, const char *name) {
   if (strncmp(name, "worker", 6) == 0) check_worker_option(L, name);
 }
 
+/* A manual clock may have jumped ahead of the system's: then the real one goes on from there. */
+static void use_clock (ed_loop *loop, bool is_manual) {
+  if (is_manual == loop->is_manual) return;
+  loop->clock = ed_loop_now(loop);
+  loop->since = uv_hrtime();
+  loop->is_manual = is_manual;
+  if (is_manual || loop->is_paced || loop->clock <= loop->since) return;
+  loop->is_paced = true;
+  loop->pace = 1;
+}
+
 static void set_clock (lua_State *L, ed_loop *loop) {
   const char *clock;
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->config);
   lua_getfield(L, -1, "clock");
   clock = lua_toboolean(L, -1) ? lua_tostring(L, -1) : "real";
-  if (!loop->is_manual) loop->clock = uv_hrtime();
-  loop->is_manual = strcmp(clock, "manual") == 0;
+  use_clock(loop, strcmp(clock, "manual") == 0);
   lua_pop(L, 2);
 }
 
