@@ -120,8 +120,8 @@ end
 function TestFinalizers:test_collected_lock()
   local results = {}
   for _ = 1, 20 do
-    local owner = setmetatable({}, { __gc = function(self)
-      results[#results + 1] = tostring(select(2, pcall(self.lock.try_acquire, self.lock)))
+    local owner = setmetatable({}, { __gc = function(it)
+      results[#results + 1] = tostring(select(2, pcall(it.lock.try_acquire, it.lock)))
     end })
     owner.lock = eddy.lock()
   end
