@@ -529,9 +529,36 @@ static int l_leaks (lua_State *L) {
   return 1;
 }
 
+typedef struct clock_state {
+  uint64_t clock, since;
+  double pace;
+  bool is_paced, is_manual;
+} clock_state;
+
+/*
+** probe.clock([state]) --> state
+** What the clock is like, as a string; or bring that back. A test's own clock ends with the test.
+*/
+static int l_clock (lua_State *L) {
+  ed_loop *loop = ed_loop_of(L);
+  clock_state s;
+  memset(&s, 0, sizeof s); /* the gaps too: it becomes a string */
+  if (lua_rawlen(L, 1) == sizeof s) {
+    memcpy(&s, lua_tostring(L, 1), sizeof s);
+    loop->clock = s.clock, loop->since = s.since, loop->pace = s.pace;
+    loop->is_paced = s.is_paced, loop->is_manual = s.is_manual;
+    return 0;
+  }
+  s.clock = loop->clock, s.since = loop->since, s.pace = loop->pace;
+  s.is_paced = loop->is_paced, s.is_manual = loop->is_manual;
+  lua_pushlstring(L, (const char *)&s, sizeof s);
+  return 1;
+}
+
 static const luaL_Reg functions[] = {
   {"watch", l_watch},
   {"limit", l_limit},
+  {"clock", l_clock},
   {"collect", l_collect},
   {"preempt", l_preempt},
   {"config", l_config},

@@ -64,12 +64,14 @@ local function check_function(fn)
   end
 end
 
--- Clock and seed of one run; closing the result brings back what was configured before.
+-- Clock and seed of one run; closing the result brings back what was there before: a manual clock that
+-- has jumped years ahead is the test's alone.
 local function configure(options)
-  local before = probe.config()
+  local before, clock = probe.config(), probe.clock()
   eddy.config { clock = options.clock or "manual", seed = options.seed or false }
   return setmetatable({}, { __close = function()
     eddy.config { clock = before.clock or false, seed = before.seed or false }
+    probe.clock(clock)
   end })
 end
 
