@@ -26,7 +26,7 @@ static const char camera[] =
   "while true do eddy.frame(1) n = n + 1 if n == 60 then print('a second') end end\n";
 
 static void spawn (eddy *e, eddy_id level, const char *text, const char *name) {
-  eddy_spawn_options options = {sizeof options, 0, level, name};
+  eddy_spawn_options options = {.size = sizeof options, .group = level, .name = name};
   eddy_spawn_buffer(e, text, strlen(text), name, &options, NULL);
 }
 

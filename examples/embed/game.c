@@ -110,7 +110,7 @@ static const char runaway[] = "watch() while true do end\n";
 
 static void spawn (
   game *g, eddy_id group, const char *text, const char *name, int number) {
-  eddy_spawn_options options = {sizeof options, 0, group, name};
+  eddy_spawn_options options = {.size = sizeof options, .group = group, .name = name};
   lua_State *L = eddy_lua(g->e);
   if (luaL_loadbuffer(L, text, strlen(text), name) != LUA_OK) abort();
   lua_pushinteger(L, number);

@@ -178,7 +178,8 @@ static book perform (uint64_t seed) {
   CHECK_EQ(eddy_group_new(e, 0, &group), EDDY_OK);
   for (int i = 0; i < CAST; i++) {
     char chunk[600];
-    eddy_spawn_options options = {sizeof options, 0, i % 2 == 0 ? group : 0, NULL};
+    eddy_spawn_options options = {
+      .size = sizeof options, .group = i % 2 == 0 ? group : 0};
     int n = snprintf(chunk, sizeof chunk, "local eddy = require 'eddy' %s", cast[i]);
     CHECK_EQ(eddy_spawn_buffer(e, chunk, (size_t)n, "=cast", &options, &id[i]), EDDY_OK);
   }

@@ -261,7 +261,7 @@ static void keep_text_of (void *ud, const char *text, size_t len) {
 static void test_looking_inside (void) {
   witness w;
   eddy *e = open_runtime(&w);
-  eddy_spawn_options options = {sizeof options, 0, 0, "sleeper"};
+  eddy_spawn_options options = {.size = sizeof options, .name = "sleeper"};
   eddy_stats_t stats;
   char text[200];
   eddy_spawn_buffer(e, "require'eddy'.sleep(9)", 22, "=s", &options, NULL);

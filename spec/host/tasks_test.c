@@ -18,7 +18,7 @@ static void test_arguments_and_results (void) {
   witness w, done;
   eddy *e = open_runtime(&w);
   lua_State *L = eddy_lua(e);
-  eddy_spawn_options options = {sizeof options, 0, 0, "adder"};
+  eddy_spawn_options options = {.size = sizeof options, .name = "adder"};
   eddy_id id;
   memset(&done, 0, sizeof done);
   CHECK_EQ(luaL_loadstring(L, "local a, b = ... return a + b, nil, 'x', nil"), LUA_OK);
@@ -46,7 +46,7 @@ static void test_arguments_and_results (void) {
 static void test_bad_spawns (void) {
   witness w;
   eddy_config config = witnessed(&w);
-  eddy_spawn_options options = {sizeof options, 0, 12345, NULL};
+  eddy_spawn_options options = {.size = sizeof options, .group = 12345};
   eddy *e;
   lua_State *L;
   eddy_id id = 7;
@@ -78,7 +78,7 @@ static void test_bad_spawns (void) {
 static void test_start_now (void) {
   witness w;
   eddy *e = open_runtime(&w);
-  eddy_spawn_options options = {sizeof options, EDDY_SPAWN_NOW, 0, NULL};
+  eddy_spawn_options options = {.size = sizeof options, .flags = EDDY_SPAWN_NOW};
   const char *text = "N = 1 require'eddy'.sleep(0) N = 2";
   eddy_id id;
   CHECK_EQ(eddy_spawn_buffer(e, text, strlen(text), "=now", &options, &id), EDDY_OK);
@@ -217,7 +217,7 @@ static void test_kill_from_a_task (void) {
 
 static eddy_id spawn_into (eddy *e, eddy_id group, const char *text, witness *w) {
   char chunk[500];
-  eddy_spawn_options options = {sizeof options, 0, group, NULL};
+  eddy_spawn_options options = {.size = sizeof options, .group = group};
   eddy_id id = 0;
   int len = snprintf(chunk, sizeof chunk, "local eddy = require 'eddy' %s", text);
   CHECK_EQ(eddy_spawn_buffer(e, chunk, (size_t)len, "=member", &options, &id), EDDY_OK);
