@@ -400,7 +400,7 @@ check-man:
 	$(Q)$(LUA) tools/manpage.lua docs/man/eddy.1 lua/eddy/cli.lua
 check-conformance:
 	$(call say,CHECK,conformance)
-	$(Q)$(LUA) tools/conformance.lua $(wildcard spec/conformance/*_spec.lua)
+	$(Q)$(LUA) tools/conformance.lua $(wildcard spec/conformance/*_spec.lua spec/host/conformance_*_test.c)
 check-rockspec:
 	$(call say,CHECK,rockspec)
 	$(Q)$(LUA) tools/rockspec.lua rockspec/eddy-scm-1.rockspec $(LUA_FILES)

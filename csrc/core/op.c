@@ -297,12 +297,6 @@ static void hand_to_engine (ed_task *task, ed_op *op) {
   task->state = ED_TASK_WAITING;
 }
 
-int ed_await_in (lua_State *L, ed_op *op) {
-  ed_task *task = op->task;
-  hand_to_engine(task, op);
-  return lua_yieldk(L, 0, (lua_KContext)task->loop, await_k);
-}
-
 int ed_await (lua_State *L, ed_op *op, int started) {
   ed_task *task = op->task;
   if (started < 0) {

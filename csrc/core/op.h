@@ -89,10 +89,9 @@ bool ed_spend_time (ed_loop *loop);
 
 /*
 ** For C functions of others, which do not have our box as an upvalue: raise what ed_checkpoint
-** would (it refuses: no task can wait here, or it is cancelled), and wait for 'op'.
+** would (it refuses: no task can wait here, or it is cancelled).
 */
 int ed_op_refuse (lua_State *L, ed_loop *loop);
-int ed_await_in (lua_State *L, ed_op *op);
 
 /* Let every ready task run, then come back with 'n' results from the top of the stack. */
 int ed_yield_with (lua_State *L, ed_task *task, int n);

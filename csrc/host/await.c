@@ -27,10 +27,12 @@ struct eddy_op {
   uint32_t refs;
   int status;
   bool is_answered; /* a status is there */
+  bool is_own;      /* it came from the thread that began */
   bool is_unwanted; /* the wait was given up */
   /* from here on the loop's thread alone; a word apart, as compilers read flags by the word */
-  ed_link link; /* in host->ops */
-  eddy *host;   /* counted */
+  ed_link link;       /* in host->ops */
+  uv_thread_t thread; /* that began; never changed */
+  eddy *host;         /* counted */
   const eddy_op_class *type;
   waiting *wait; /* NULL: nobody waits */
   uv_work_t work;
@@ -126,6 +128,7 @@ static void run_answer (eddy *e, ed_post *post) {
 }
 
 int eddy_op_complete (eddy_op *op, int status) {
+  uv_thread_t self = uv_thread_self();
   bool is_first = false;
   eddy *e;
   int answer = EDDY_OK;
@@ -138,6 +141,7 @@ int eddy_op_complete (eddy_op *op, int status) {
     if (op->is_unwanted) answer = EDDY_ECANCELED;
     op->is_answered = true;
     op->status = status;
+    op->is_own = uv_thread_equal(&op->thread, &self);
     is_first = ed_post_append(e, &op->post);
   }
   ed_post_unlock(e, is_first);
@@ -181,6 +185,7 @@ static eddy_op *new_op (eddy *e, const eddy_op_class *type, size_t size) {
   op->host = e;
   op->type = type;
   op->post.run = run_answer;
+  op->thread = uv_thread_self();
   op->refs = 2; /* the host's and the runtime's */
   ed_list_init(&op->post.link);
   ed_list_append(&e->ops, &op->link);
@@ -203,7 +208,24 @@ int eddy_op_new (lua_State *L, const eddy_op_class *type, size_t size, eddy_op *
   return EDDY_OK;
 }
 
-int eddy_op_wait (lua_State *L, eddy_op *op) { return ed_await_in(L, &op->wait->op); }
+/*
+** Did the function that waits, or what it called, answer itself? Then that need not go through the
+** queue, where it would only overtake what other threads have sent.
+*/
+static bool take_answer (eddy_op *op) {
+  uv_mutex_lock(&op->host->lock);
+  if (op->is_answered && op->is_own) {
+    op->is_known = true;
+    ed_list_remove(&op->post.link);
+  }
+  uv_mutex_unlock(&op->host->lock);
+  return op->is_known;
+}
+
+int eddy_op_wait (lua_State *L, eddy_op *op) {
+  if (take_answer(op)) ed_op_complete(&op->wait->op, 0);
+  return ed_await(L, &op->wait->op, 0);
+}
 
 /* ---- the pool ---- */
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Statements 164 to 183: hosts, threads, the end of a state, signals. One test for each, named by its
--- number. What needs the C interface of hosts (stepping, operations, closing) is open: the lines say so.
+-- number. What needs the C interface of hosts (operations, stepping, closing: 164 to 169, 171, 175 to 178)
+-- is in spec/host/conformance_ops_test.c and conformance_life_test.c.
 local lu = ...
 local eddy = require "eddy"
 local process = require "spec.support.process"
@@ -10,18 +11,6 @@ local TestHost = {}
 local function statement(text, options)
   return process.eddy({ "-e", 'local eddy = require "eddy"\n' .. text }, options)
 end
-
--- s164: not yet: eddy_op_complete before the wait, and twice: eddy.h has it now; its test, in C beside spec/host, is to be written
-
--- s165: not yet: completion from eight threads: eddy.h has it now; its test, in C beside spec/host, is to be written
-
--- s166: not yet: completion racing a cancel: eddy.h has it now; its test, in C beside spec/host, is to be written
-
--- s167: not yet: completion after eddy_close and lua_close: eddy.h has it now; its test, in C beside spec/host, is to be written
-
--- s168: not yet: posts from other threads: eddy.h has it now; its test, in C beside spec/host, is to be written
-
--- s169: not yet: eddy_step from within a step: eddy.h has it now; its test, in C beside spec/host, is to be written
 
 local function job_flag()
   local path = os.tmpname()
@@ -68,8 +57,6 @@ function TestHost:test_outside_s170_cancelled_jobs()
   eddy.config { workers = false }
   if not ok then error(err, 0) end
 end
-
--- s171: not yet: eddy_close with a grace: eddy.h has it now; its test, in C beside spec/host, is to be written
 
 function TestHost:test_outside_s172_the_state_ends_without_more_ado()
   -- At several points: not started, asleep, in a gather, in a generator, with a queue, behind a shield.
@@ -170,14 +157,6 @@ function TestHost:test_s174_two_runtimes()
     return eddy.run(function() eddy.sleep(0.001) return "theirs" .. eddy.stats().tasks end)]], "theirs1")
   lu.assertEquals(sleeper:await(), "mine")
 end
-
--- s175: not yet: the host's timers after eddy_close: eddy.h has it now; its test, in C beside spec/host, is to be written
-
--- s176: not yet: the budget of a step: eddy.h has it now; its test, in C beside spec/host, is to be written
-
--- s177: not yet: waiting for frames: eddy.h has it now; its test, in C beside spec/host, is to be written
-
--- s178: not yet: pausing a runtime: eddy.h has it now; its test, in C beside spec/host, is to be written
 
 -- s179: not yet: a journal of events and its hash: recording of runs
 

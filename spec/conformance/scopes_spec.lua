@@ -160,9 +160,7 @@ function TestScopes:test_s038_a_canceller_is_called_once()
   lu.assertEquals(calls, 1)
 end
 
--- s039: not yet: needs an operation of a host (eddy.h has them now): its test, in C beside spec/host, is to be written
-
--- s040: not yet: needs an operation of a host (eddy.h has them now): its test, in C beside spec/host, is to be written
+-- 39 and 40 need an operation in C that cannot be given up: spec/host/conformance_ops_test.c.
 
 function TestScopes:test_s041_a_block_is_entered_once()
   -- Scopes are no objects of their own; the handle of a block that ended opens nothing again.

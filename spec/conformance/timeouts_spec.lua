@@ -169,7 +169,7 @@ function TestRealTime:test_s065_blocked_past_both_deadlines()
   lu.assertTrue(eddy.now() - from < 1)
 end
 
--- s066: not yet: the statement was struck; nothing is left to test
+-- s066: struck
 
 function TestTimeouts:test_s067_past_the_deadline_but_it_returned()
   -- `expired()` does not exist: the values come, and nothing is raised.
@@ -339,7 +339,7 @@ function TestTimeouts:test_outside_s074_the_wall_clock_has_no_part()
   lu.assertEquals({ result.stdout, result.stderr }, { "true\ttrue\ttrue\tfirst second\n", "" })
 end
 
--- s075: not yet: the clock of scripts is eddy.h's now; its test, in C beside spec/host, is to be written
+-- 75, the clock of a host, is in spec/host/conformance_life_test.c.
 
 function TestTimeouts:test_outside_s076_the_manual_clock_jumps()
   local function scenario(unit)
