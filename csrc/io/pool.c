@@ -6,10 +6,15 @@
 #include "io/pool.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOK_NS = 10000000 /* between two looks at who has ended, at the end */ };
+enum {
+  LOOK_NS = 10000000, /* between two looks at who has ended, at the end */
+  SPIN_NS = 50000,    /* a thread without a job looks for one before it sleeps */
+  SPIN_ROUNDS = 32    /* between two looks at the clock */
+};
 
 struct ed_thread {
   ed_worker worker; /* first */
@@ -17,7 +22,8 @@ struct ed_thread {
   ed_pool *pool;
   ed_job *job;
   uv_thread_t id;
-  bool is_left; /* nobody joins it: it frees itself */
+  bool is_left;  /* nobody joins it: it frees itself */
+  bool is_eager; /* its last job came soon after the one before */
 };
 
 struct ed_pool {
@@ -31,9 +37,12 @@ struct ed_pool {
   uv_async_t *bell;
   ed_worker_setup *setup; /* constant: without the lock */
   unsigned limit;         /* of threads that are not left */
-  unsigned nqueued, nidle, nthreads, nleft;
-  unsigned owners; /* the loop, and every thread */
+  unsigned nidle, nthreads, nleft;
+  unsigned owners;  /* the loop, and every thread */
+  bool may_spin;    /* there is another core */
+  bool is_spinning; /* one of the idle threads does not sleep */
   bool is_ending;
+  atomic_uint nqueued; /* the one thing that is also read without the lock */
 };
 
 /* ---- jobs ---- */
@@ -93,18 +102,54 @@ ed_pool *ed_pool_new (ed_worker_setup *setup, unsigned limit) {
   pool->setup = setup;
   pool->limit = limit;
   pool->owners = 1;
+  pool->may_spin = uv_available_parallelism() > 1;
+  atomic_init(&pool->nqueued, 0);
   return pool;
 }
 
 /* ---- a thread; everything under the lock, but for running ---- */
 
-static ed_job *take_job (ed_pool *pool) {
+static bool is_wanted (const ed_pool *pool) {
+  return !ed_list_is_empty(&pool->queue) || pool->is_ending;
+}
+
+/* Leave the core's other half to whoever has work, for some ten nanoseconds. */
+static void relax (void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+  __asm__ __volatile__("yield");
+#endif
+}
+
+/* Look for a job until 'end', without the lock. */
+static void spin (ed_pool *pool, uint64_t end) {
+  pool->is_spinning = true;
+  uv_mutex_unlock(&pool->lock);
+  do
+    for (int i = 0; i < SPIN_ROUNDS && atomic_load(&pool->nqueued) == 0; i++) relax();
+  while (atomic_load(&pool->nqueued) == 0 && uv_hrtime() < end);
+  uv_mutex_lock(&pool->lock);
+  pool->is_spinning = false;
+}
+
+/*
+** Waking a thread that sleeps takes longer than a short job. Where jobs follow each other
+** closely, one thread stays awake for the next: whoever waited for less than SPIN_NS last time.
+*/
+static void await_job (ed_pool *pool, ed_thread *thread) {
+  uint64_t began = uv_hrtime();
+  pool->nidle++;
+  if (thread->is_eager && pool->may_spin && !pool->is_spinning)
+    spin(pool, began + SPIN_NS);
+  while (!is_wanted(pool)) uv_cond_wait(&pool->work, &pool->lock);
+  pool->nidle--;
+  thread->is_eager = uv_hrtime() - began < SPIN_NS;
+}
+
+static ed_job *take_job (ed_pool *pool, ed_thread *thread) {
   ed_link *first;
-  while (ed_list_is_empty(&pool->queue) && !pool->is_ending) {
-    pool->nidle++;
-    uv_cond_wait(&pool->work, &pool->lock);
-    pool->nidle--;
-  }
+  if (!is_wanted(pool)) await_job(pool, thread);
   if ((first = ed_list_shift(&pool->queue)) == NULL) return NULL;
   pool->nqueued--;
   return ED_OF(first, ed_job, link);
@@ -162,7 +207,7 @@ static void run_thread (void *data) {
   ed_job *job;
   ed_interrupt_accept(&thread->worker.interruptible);
   uv_mutex_lock(&pool->lock);
-  while (!thread->is_left && (job = take_job(pool)) != NULL) {
+  while (!thread->is_left && (job = take_job(pool, thread)) != NULL) {
     run_job(thread, job);
     if (atomic_load(&thread->worker.is_stopping)) close_worker(thread);
   }
@@ -195,7 +240,7 @@ static int provide_thread (ed_pool *pool) {
 /* ---- the loop's side ---- */
 
 int ed_pool_submit (ed_pool *pool, ed_job *job, uv_async_t *bell) {
-  bool is_wanted;
+  bool is_asleep;
   int status;
   uv_mutex_lock(&pool->lock);
   pool->bell = bell;
@@ -206,9 +251,9 @@ int ed_pool_submit (ed_pool *pool, ed_job *job, uv_async_t *bell) {
     status = 0;
     ed_list_append(&pool->queue, &job->link);
   }
-  is_wanted = pool->nidle > 0;
+  is_asleep = pool->nidle > pool->is_spinning && pool->nqueued > pool->is_spinning;
   uv_mutex_unlock(&pool->lock);
-  if (is_wanted)
+  if (is_asleep)
     uv_cond_signal(&pool->work); /* not under the lock, which it takes first */
   return status;
 }
