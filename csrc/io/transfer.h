@@ -38,7 +38,7 @@ void ed_transfer_pack (lua_State *L, int first, int n, const char *what);
 ed_bytes ed_transfer_take (lua_State *L, int index);
 
 /*
-** Push the values of a block and return how many. Requires modules, so it may run Lua; raises
+** Push the values of a block and return how many; no bytes are no values. Requires modules, so it may run Lua; raises
 ** when that fails or memory is short.
 */
 int ed_transfer_unpack (lua_State *L, const char *bytes, size_t size);

@@ -29,9 +29,10 @@ typedef struct packer {
   uint32_t room;    /* of 'parent' */
   uint32_t n;       /* objects */
   uint32_t at;      /* what is being written: an object, or ROOT | number */
+  int first;        /* stack index: object 1, which often is the only one */
   int seen;         /* stack index: object -> number; id of an upvalue -> where it was */
-  int list;    /* stack index: number -> object; both are nil as long as there is none */
-  int globals; /* stack index */
+  int list;         /* stack index: number -> object; both are nil until there are two */
+  int globals;      /* stack index */
   int modules; /* stack index: what package.loaded holds -> name; nil: not made yet */
   const char *what;
 } packer;
@@ -67,17 +68,18 @@ static void put_bytes (lua_State *L, packer *p, ed_bytes *b, const void *from, s
   b->size += n;
 }
 
+static void put_byte (lua_State *L, packer *p, ed_bytes *b, char byte) {
+  if (b->size < b->room) b->at[b->size++] = byte;
+  else put_bytes(L, p, b, &byte, 1);
+}
+
 static void put_tag (lua_State *L, packer *p, ed_bytes *b, tag t) {
-  char byte = (char)t;
-  put_bytes(L, p, b, &byte, 1);
+  put_byte(L, p, b, (char)t);
 }
 
 static void put_count (lua_State *L, packer *p, ed_bytes *b, uint64_t n) {
-  char byte[10];
-  size_t size = 0;
-  for (; n >= 128; n >>= 7) byte[size++] = (char)(n | 128);
-  byte[size++] = (char)n;
-  put_bytes(L, p, b, byte, size);
+  for (; n >= 128; n >>= 7) put_byte(L, p, b, (char)(n | 128));
+  put_byte(L, p, b, (char)n);
 }
 
 static void put_text (lua_State *L, packer *p, ed_bytes *b, int index) {
@@ -93,6 +95,12 @@ static bool is_identifier (const char *text) {
   if (!isalpha((unsigned char)*text) && *text != '_') return false;
   while (isalnum((unsigned char)*text) || *text == '_') text++;
   return *text == '\0';
+}
+
+/* Push the object of that number. */
+static void push_object (lua_State *L, const packer *p, uint32_t number) {
+  if (number == 1) lua_pushvalue(L, p->first);
+  else lua_rawgeti(L, p->list, number);
 }
 
 /* Replace the key at the top by ".key" or "[key]". */
@@ -147,9 +155,9 @@ static void push_path (lua_State *L, packer *p, int culprit) {
   lua_pushfstring(
     L, "%s %d%s", p->what, (int)(at & ~ROOT), depth > MAX_STEPS ? "..." : "");
   for (int i = depth < MAX_STEPS ? depth : MAX_STEPS; i-- > 0;) {
-    lua_rawgeti(L, p->list, step[i]);
+    push_object(L, p, step[i]);
     holder = lua_gettop(L);
-    if (i > 0) lua_rawgeti(L, p->list, step[i - 1]);
+    if (i > 0) push_object(L, p, step[i - 1]);
     else lua_pushvalue(L, culprit);
     if (lua_istable(L, holder)) push_step_in_table(L, holder, holder + 1);
     else push_step_in_function(L, holder, holder + 1);
@@ -194,29 +202,44 @@ static bool remember_parent (packer *p) {
 }
 
 static void make_tables (lua_State *L, packer *p) {
+  if (!lua_isnil(L, p->seen)) return;
   lua_newtable(L);
   lua_replace(L, p->seen);
   lua_newtable(L);
   lua_replace(L, p->list);
 }
 
-/* The number of the object at the top (popped), which is queued when it is new. */
-static uint32_t number_of (lua_State *L, packer *p) {
-  uint32_t number;
-  if (p->n == 0) make_tables(L, p);
-  lua_pushvalue(L, -1);
-  if (lua_rawget(L, p->seen) == LUA_TNUMBER) {
-    number = (uint32_t)lua_tointeger(L, -1);
-    lua_pop(L, 2);
-    return number;
-  }
-  lua_pop(L, 1);
+/* Give the object at the top (popped) the next number, and queue it. */
+static uint32_t add_object (lua_State *L, packer *p) {
   if (p->n >= ROOT - 1 || !remember_parent(p)) fail_memory(L, p);
+  if (p->n == 1) {
+    lua_replace(L, p->first);
+    return 1;
+  }
   lua_pushvalue(L, -1);
   lua_rawseti(L, p->list, p->n);
   lua_pushinteger(L, p->n);
   lua_rawset(L, p->seen);
   return p->n;
+}
+
+/* The number of the object at the top (popped). */
+static uint32_t number_of (lua_State *L, packer *p) {
+  uint32_t number;
+  if (p->n == 0) return add_object(L, p);
+  if (lua_rawequal(L, -1, p->first)) {
+    lua_pop(L, 1);
+    return 1;
+  }
+  make_tables(L, p);
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, p->seen) != LUA_TNUMBER) {
+    lua_pop(L, 1);
+    return add_object(L, p);
+  }
+  number = (uint32_t)lua_tointeger(L, -1);
+  lua_pop(L, 2);
+  return number;
 }
 
 /* The object at the top is popped. */
@@ -391,6 +414,7 @@ static void put_upvalue (lua_State *L, packer *p, int i) {
     put_value(L, p);
     return;
   }
+  make_tables(L, p);
   if (lua_rawgetp(L, p->seen, id) == LUA_TNUMBER) {
     where = lua_tointeger(L, -1);
     put_tag(L, p, &p->fill, TAG_SHARED);
@@ -435,26 +459,35 @@ static void put_content_of (lua_State *L, packer *p) {
 
 /* ---- the whole ---- */
 
-static const char packed_name[] = "eddy.Packed";
+static const char metatable_key = 0; /* in the registry, by address */
 
 static int l_packed_gc (lua_State *L) {
   free_packer(lua_touserdata(L, 1));
   return 0;
 }
 
+static void push_metatable (lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key) == LUA_TTABLE) return;
+  lua_pop(L, 1);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, l_packed_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
+}
+
 static packer *push_packer (lua_State *L, const char *what) {
   packer *p = lua_newuserdatauv(L, sizeof *p, 0);
   memset(p, 0, sizeof *p);
   p->what = what;
-  if (luaL_newmetatable(L, packed_name)) {
-    lua_pushcfunction(L, l_packed_gc);
-    lua_setfield(L, -2, "__gc");
-  }
+  push_metatable(L);
   lua_setmetatable(L, -2);
-  p->seen = lua_gettop(L) + 1;
-  p->list = p->seen + 1;
-  p->globals = p->seen + 2;
-  p->modules = p->seen + 3;
+  p->first = lua_gettop(L) + 1;
+  p->seen = p->first + 1;
+  p->list = p->first + 2;
+  p->globals = p->first + 3;
+  p->modules = p->first + 4;
+  lua_pushnil(L);
   lua_pushnil(L);
   lua_pushnil(L);
   lua_pushglobaltable(L);
@@ -485,12 +518,12 @@ void ed_transfer_pack (lua_State *L, int first, int n, const char *what) {
     put_value(L, p);
   }
   for (p->at = 1; p->at <= p->n; p->at++) {
-    lua_rawgeti(L, p->list, p->at);
+    push_object(L, p, p->at);
     put_content_of(L, p);
     lua_settop(L, top);
   }
   join_parts(L, p);
-  lua_settop(L, p->seen - 1);
+  lua_settop(L, p->first - 1);
 }
 
 ed_bytes ed_transfer_take (lua_State *L, int index) {

@@ -16,7 +16,8 @@
 
 typedef struct reader {
   const char *at, *end;
-  int objects; /* stack index: number -> object */
+  uint64_t n;  /* objects */
+  int objects; /* stack index: number -> object; of one alone: the object */
 } reader;
 
 /* ---- bytes ---- */
@@ -61,9 +62,9 @@ static void push_float (lua_State *L, reader *r) {
 }
 
 static void push_object (lua_State *L, reader *r, uint64_t number) {
-  if (!lua_istable(L, r->objects)
-    || lua_rawgeti(L, r->objects, (lua_Integer)number) == LUA_TNIL)
-    fail_damaged(L);
+  if (number == 0 || number > r->n) fail_damaged(L);
+  if (r->n == 1) lua_pushvalue(L, r->objects);
+  else lua_rawgeti(L, r->objects, (lua_Integer)number);
 }
 
 /* The value that 't' begins. */
@@ -130,12 +131,16 @@ static void make_object (lua_State *L, reader *r) {
   }
 }
 
-static void make_objects (lua_State *L, reader *r, uint64_t n) {
-  int top = lua_gettop(L);
-  for (uint64_t i = 1; i <= n; i++) {
+/* Make them, and set 'objects'. */
+static void make_objects (lua_State *L, reader *r) {
+  if (r->n > 1) lua_createtable(L, r->n > INT_MAX ? INT_MAX : (int)r->n, 0);
+  else lua_pushnil(L);
+  r->objects = lua_gettop(L);
+  for (uint64_t i = 1; i <= r->n; i++) {
     make_object(L, r);
-    lua_rawseti(L, r->objects, (lua_Integer)i);
-    lua_settop(L, top);
+    if (r->n > 1) lua_rawseti(L, r->objects, (lua_Integer)i);
+    else lua_replace(L, r->objects);
+    lua_settop(L, r->objects);
   }
 }
 
@@ -205,14 +210,13 @@ static int push_roots (lua_State *L, reader *r) {
 
 int ed_transfer_unpack (lua_State *L, const char *bytes, size_t size) {
   uint64_t header[2];
-  reader r = {bytes, bytes + size, 0};
+  reader r = {bytes, bytes + size, 0, 0};
   int n;
+  if (size == 0) return 0;
   luaL_checkstack(L, 12, "no memory for a transfer");
   memcpy(header, take_bytes(L, &r, HEADER), HEADER);
-  if (header[0] == 0) lua_pushnil(L);
-  else lua_createtable(L, header[0] > INT_MAX ? INT_MAX : (int)header[0], 0);
-  r.objects = lua_gettop(L);
-  make_objects(L, &r, header[0]);
+  r.n = header[0];
+  make_objects(L, &r);
   n = push_roots(L, &r);
   fill_objects(L, &r);
   lua_remove(L, r.objects);
