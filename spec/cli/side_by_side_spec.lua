@@ -57,7 +57,8 @@ end
 local function outcome(program, case, folder)
   local words = { "exec " .. quote(program) }
   for i, word in ipairs(case) do words[i + 1] = quote(word) end
-  local env = { LUA_INIT = false, LUA_INIT_5_4 = false, LUA_INIT_5_5 = false }
+  -- A width, or readline scrolls long lines on terminals that cannot do more.
+  local env = { LUA_INIT = false, LUA_INIT_5_4 = false, LUA_INIT_5_5 = false, COLUMNS = "5000" }
   for name, value in pairs(case.env or {}) do env[name] = value end
   local result = process.run(table.concat(words, " "), { stdin = case.stdin, env = env, cwd = folder, timeout = 20 })
   if program == real and case[1] == "-i" then result.stdout = without_echo(result.stdout, case.stdin) end

@@ -14,9 +14,15 @@ local function interrupt()
   io.popen("kill -INT $PPID"):close()
 end
 
+--- An interrupt can cut its own line off between `popen` and `close`: the collector closes what was opened.
+local function close()
+  console.close()
+  collectgarbage()
+end
+
 local function open()
   console.open()
-  return setmetatable({}, { __close = console.close })
+  return setmetatable({}, { __close = close })
 end
 
 local TestReadable = waits.class(lu, {
