@@ -9,6 +9,7 @@
 #include "bind/url_lua.h"
 #include "core/class.h"
 #include "core/error.h"
+#include "core/push.h"
 #include "proto/url.h"
 
 /* Without the text itself: it may hold a password, or bytes that no terminal should see. */
@@ -43,18 +44,10 @@ static void push_target (lua_State *L, const ed_url *url, const char *text) {
   luaL_pushresultsize(&b, ed_url_target(to, room, url, text));
 }
 
-static void push_lower (lua_State *L, const char *text, size_t len) {
-  luaL_Buffer b;
-  char *to = luaL_buffinitsize(L, &b, len);
-  for (size_t i = 0; i < len; i++)
-    to[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] | 0x20 : text[i]);
-  luaL_pushresultsize(&b, len);
-}
-
 static void push_parts (lua_State *L, const ed_url *url, const char *text) {
   const char *scheme = url->secure ? "https" : "http";
   lua_createtable(L, 0, 8);
-  push_lower(L, text + url->host.at, url->host.len);
+  ed_push_lower(L, text + url->host.at, url->host.len);
   lua_setfield(L, -2, "host");
   lua_pushinteger(L, url->port);
   lua_setfield(L, -2, "port");

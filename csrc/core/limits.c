@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "core/error.h"
+#include "core/push.h"
 #include "core/slice.h"
 #include "core/trace.h"
 
@@ -230,18 +231,6 @@ uint64_t ed_limits_alone (const ed_limits *limits) {
 
 /* ---- the error ---- */
 
-static void push_errors (lua_State *L) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &errors_key) == LUA_TTABLE) return;
-  lua_pop(L, 1);
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &errors_key);
-}
-
 static void say (lua_State *L, ed_task *task, char *text, size_t room) {
   const ed_limits *limits = task->limits;
   char name[80];
@@ -282,7 +271,7 @@ static void push_stack (lua_State *L, ed_task *task) {
 
 void ed_limits_push (lua_State *L, ed_task *task) {
   luaL_checkstack(L, 8, "limit");
-  push_errors(L);
+  ed_push_weak(L, &errors_key);
   ed_task_push(L, task);
   if (lua_rawget(L, -2) == LUA_TNIL) {
     lua_pop(L, 1);

@@ -5,6 +5,7 @@
 */
 #include "core/error.h"
 #include "core/loop.h"
+#include "core/push.h"
 #include "core/trace.h"
 
 /* ---- joining children, collecting failures ---- */
@@ -83,17 +84,10 @@ static void push_value (lua_State *L, int index, const ed_task *task) {
 }
 
 static int push_results (lua_State *L, int index, const ed_task *task) {
-  int table = lua_gettop(L) + 1, n;
   if (task->shape == 0) return 0;
   push_value(L, index, task);
   if (task->shape == 1) return 1;
-  lua_getfield(L, table, "n");
-  n = (int)lua_tointeger(L, -1);
-  lua_pop(L, 1);
-  luaL_checkstack(L, n, "too many results");
-  for (int i = 1; i <= n; i++) lua_rawgeti(L, table, i);
-  lua_remove(L, table);
-  return n;
+  return ed_push_unpacked(L);
 }
 
 int ed_task_push_results (lua_State *L, int index, ed_task *task) {

@@ -15,6 +15,7 @@
 
 #include "core/class.h"
 #include "core/error.h"
+#include "core/push.h"
 
 static const char message_name[] = "eddy.http.message";
 
@@ -371,15 +372,6 @@ static int l_message_quiet (lua_State *L) {
 
 /* ---- Heads ---- */
 
-/* Push the text in lower case. */
-static void push_lower (lua_State *L, const char *text, size_t len) {
-  luaL_Buffer b;
-  char *to = luaL_buffinitsize(L, &b, len);
-  for (size_t i = 0; i < len; i++)
-    to[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] | 0x20 : text[i]);
-  luaL_pushresultsize(&b, len);
-}
-
 /*
 ** http.fields(head) --> {name1, value1, name2, value2 ...}
 ** The fields of a head that http.exchange or http.read_request has returned, in order, with
@@ -395,7 +387,7 @@ static int l_fields (lua_State *L) {
   if (n < 0) return luaL_argerror(L, 1, "not a head");
   lua_createtable(L, (int)n * 2, 0);
   for (long i = 0; i < n; i++) {
-    push_lower(L, head + at + field[i].name.at, field[i].name.len);
+    ed_push_lower(L, head + at + field[i].name.at, field[i].name.len);
     lua_rawseti(L, -2, i * 2 + 1);
     lua_pushlstring(L, head + at + field[i].value.at, field[i].value.len);
     lua_rawseti(L, -2, i * 2 + 2);

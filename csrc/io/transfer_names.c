@@ -5,6 +5,8 @@
 */
 #include "io/transfer_names.h"
 
+#include "core/push.h"
+
 #include <lauxlib.h>
 
 /* Registry key, by address: C function -> {module, name}, weak keys. */
@@ -52,18 +54,6 @@ static bool find_member (lua_State *L, int index) {
   return false;
 }
 
-static void push_members (lua_State *L) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &members_key) == LUA_TTABLE) return;
-  lua_pop(L, 1);
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &members_key);
-}
-
 /* Keep the pair at the top for the function at 'index'; the table is below. */
 static void keep_member (lua_State *L, int index) {
   lua_pushvalue(L, index);
@@ -74,7 +64,7 @@ static void keep_member (lua_State *L, int index) {
 bool ed_names_push_member (lua_State *L, int index) {
   index = lua_absindex(L, index);
   luaL_checkstack(L, 12, "no memory for a transfer");
-  push_members(L);
+  ed_push_weak(L, &members_key);
   lua_pushvalue(L, index);
   if (lua_rawget(L, -2) == LUA_TNIL) {
     lua_pop(L, 1);

@@ -4,6 +4,8 @@
 */
 #include "sync/values.h"
 
+#include "core/push.h"
+
 #include <lauxlib.h>
 
 ed_shape ed_values_keep (lua_State *L, int object, int first) {
@@ -24,15 +26,8 @@ ed_shape ed_values_keep (lua_State *L, int object, int first) {
 }
 
 int ed_values_push (lua_State *L, int object, ed_shape shape) {
-  int table = lua_gettop(L) + 1, n;
   if (shape == ED_NO_VALUES) return 0;
   lua_getiuservalue(L, object, 1);
   if (shape == ED_ONE_VALUE) return 1;
-  lua_getfield(L, table, "n");
-  n = (int)lua_tointeger(L, -1);
-  lua_pop(L, 1);
-  luaL_checkstack(L, n, "too many results");
-  for (int i = 1; i <= n; i++) lua_rawgeti(L, table, i);
-  lua_remove(L, table);
-  return n;
+  return ed_push_unpacked(L);
 }
