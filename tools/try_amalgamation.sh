@@ -7,8 +7,8 @@ build=$1
 lua=$2
 source=$build/amalgamation
 work=$build/amalgamation/try
-passed=0
-failed=0
+subject=amalgamation
+. tools/try.sh
 rm -rf "$work"
 mkdir -p "$work"
 
@@ -57,24 +57,15 @@ if http then
 end
 listener:close()'
 
-# NAME, SCRIPT PREFIX, FLAGS, LIBRARIES
-try() {
-  name=$1 prefix=$2 flags=$3 libraries=$4
-  if output=$({
-    ${CC:-cc} -std=gnu11 -O0 -Wall -Werror -I"$source" $flags $(${PKG_CONFIG:-pkg-config} --cflags "$lua" $libraries) \
-      "$source/eddy.c" "$work/host.c" -o "$work/host" -pthread $(${PKG_CONFIG:-pkg-config} --libs $libraries "$lua") -lm &&
-      "$work/host" "$prefix $script"
-  } 2>&1); then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'amalgamation: %s fails:\n%s\n' "$name" "$(printf '%s' "$output" | head -30)"
-  fi
+# SCRIPT PREFIX, FLAGS, LIBRARIES
+use() {
+  ${CC:-cc} -std=gnu11 -O0 -Wall -Werror -I"$source" $2 $(${PKG_CONFIG:-pkg-config} --cflags "$lua" $3) \
+    "$source/eddy.c" "$work/host.c" -o "$work/host" -pthread $(${PKG_CONFIG:-pkg-config} --libs $3 "$lua") -lm &&
+    "$work/host" "$1 $script"
 }
 
-try "everything" "local TLS, HTTP = true, true" "" "libuv openssl zlib"
-try "without TLS" "local TLS, HTTP = false, true" "-DEDDY_NO_TLS" "libuv zlib"
-try "without HTTP" "local TLS, HTTP = true, false" "-DEDDY_NO_HTTP" "libuv openssl"
-try "without both" "local TLS, HTTP = false, false" "-DEDDY_NO_TLS -DEDDY_NO_HTTP" "libuv"
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" = 0 ]
+check "everything" use "local TLS, HTTP = true, true" "" "libuv openssl zlib"
+check "without TLS" use "local TLS, HTTP = false, true" "-DEDDY_NO_TLS" "libuv zlib"
+check "without HTTP" use "local TLS, HTTP = true, false" "-DEDDY_NO_HTTP" "libuv openssl"
+check "without both" use "local TLS, HTTP = false, false" "-DEDDY_NO_TLS -DEDDY_NO_HTTP" "libuv"
+conclude

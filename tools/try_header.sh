@@ -9,19 +9,8 @@ flags=$2
 shift 2
 work=$build/header
 mkdir -p "$work"
-passed=0
-failed=0
-
-check() {
-  name=$1
-  shift
-  if output=$("$@" 2>&1); then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'header: %s:\n%s\n' "$name" "$output"
-  fi
-}
+subject=header
+. tools/try.sh
 
 strict="-Wall -Wextra -Wpedantic -Werror -Icsrc -fsyntax-only $flags"
 printf '#include "eddy.h"\nint x (void) { return eddy_abi(); }\n' > "$work/alone.c"
@@ -66,5 +55,4 @@ for page in "$@"; do
     check "$page, $(basename "$block" .c)" ${CC:-cc} -std=gnu11 -Wall -Wextra -Werror -Wno-unused -Icsrc -fsyntax-only $flags "$block"
   done
 done
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" = 0 ]
+conclude

@@ -1,37 +1,18 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Install into a staging folder and use it from elsewhere, as its users will: module, program, header
 # and archive; then uninstall and see that nothing stays.   try_install.sh MAKE LUA FOLDER (absolute)
 set -u
 make=$1 lua=$2 build=$3 root=$3/install
-passed=0 failed=0
-
-unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES LUA_PATH LUA_CPATH LUA_INIT LUA_PATH_5_4 LUA_CPATH_5_4
-
-check() {
-  name=$1
-  shift
-  if output=$("$@" 2>&1); then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'install: %s fails:\n%s\n' "$name" "$output"
-  fi
-}
+source=$(pwd)
+subject=install
+. tools/try.sh
 
 rm -rf "$root"
 mkdir -p "$root/elsewhere"
 check "make install" $make B="$build" install DESTDIR="$root/stage" PREFIX=/usr
 usr=$root/stage/usr
-version=$($lua -e 'print(_VERSION:match("%d.%d"))')
-LUA_PATH="$usr/share/lua/$version/?.lua;$usr/share/lua/$version/?/init.lua"
-LUA_CPATH="$usr/lib/lua/$version/?.so"
-source=$(pwd)
-
-use_module() {
-  cd "$root/elsewhere" && LUA_PATH=$LUA_PATH LUA_CPATH=$LUA_CPATH $lua -e '
-    local eddy = require "eddy"
-    assert(eddy.run(function() return 42 end) == 42)'
-}
+look_in "$usr"
 
 use_program() {
   cd "$root/elsewhere" && output=$("$usr/bin/eddy" -e 'print(require("eddy") ~= nil, 6 * 7)') || return 1
@@ -42,12 +23,6 @@ use_program() {
 use_program_alone() {
   cp "$usr/bin/eddy" "$root/elsewhere/eddy" && cd "$root/elsewhere" &&
     LUA_PATH=/nowhere/?.lua LUA_CPATH=/nowhere/?.so ./eddy -e 'require "eddy"'
-}
-
-same_files() {
-  (cd "$source/lua" && find . -name '*.lua' | sort) > "$root/wanted"
-  (cd "$usr/share/lua/$version" && find . -name '*.lua' | sort) > "$root/got"
-  diff "$root/wanted" "$root/got"
 }
 
 use_archive() {
@@ -139,7 +114,7 @@ nothing_stays() {
 check "the module from another folder" use_module
 check "the program from another folder" use_program
 check "the program without its Lua files" use_program_alone
-check "comparing the installed Lua files" same_files
+check "comparing the installed Lua files" same_files "$usr"
 check "a C host with the archive" use_archive
 check "a C host with pkg-config --static" use_archive_static
 if cmake --version > /dev/null 2>&1; then
@@ -149,5 +124,4 @@ fi
 check "one module with everything" use_single_module
 check "the manual page" read_manual
 check "make uninstall" nothing_stays
-printf '%d passed, %d failed\n' "$passed" "$failed"
-[ "$failed" = 0 ]
+conclude

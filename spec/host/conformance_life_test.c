@@ -6,7 +6,7 @@
 */
 #include <dirent.h>
 
-#include "host.h"
+#include "life.h"
 
 /* ---- 75 ---- */
 
@@ -95,41 +95,6 @@ static void test_s169_a_step_in_a_step (void) {
 
 /* ---- 171 ---- */
 
-static int opened, closed, destroyed, begun;
-static eddy_op *pending[100];
-static int npending;
-
-static int l_close_guard (lua_State *L) {
-  (void)L;
-  closed++;
-  return 0;
-}
-
-static int l_guard (lua_State *L) {
-  lua_newtable(L);
-  lua_newtable(L);
-  lua_pushcfunction(L, l_close_guard);
-  lua_setfield(L, -2, "__close");
-  lua_setmetatable(L, -2);
-  opened++;
-  return 1;
-}
-
-static void destroy (void *data) {
-  (void)data;
-  destroyed++;
-}
-
-static const eddy_op_class pend_class = {"pend", NULL, NULL, destroy};
-
-static int l_pend (lua_State *L) {
-  eddy_op *op;
-  eddy_op_new(L, &pend_class, 8, &op);
-  begun++;
-  pending[npending++] = op;
-  return eddy_op_wait(L, op);
-}
-
 static int count_descriptors (void) {
   DIR *dir = opendir("/proc/self/fd");
   int n = 0;
@@ -171,7 +136,7 @@ static void close_at (int steps, uint64_t grace_ns) {
   eddy *e;
   uint64_t began;
   memset(&done, 0, sizeof done);
-  opened = closed = destroyed = begun = npending = 0;
+  count_from_zero();
   uv_loop_init(&loop);
   config.loop = &loop;
   CHECK_EQ(eddy_new(&e, NULL, &config), EDDY_OK);
@@ -271,20 +236,6 @@ static void test_s176_the_budget_of_a_step (void) {
 }
 
 /* ---- 177 ---- */
-
-typedef struct counter {
-  long requests;
-} counter;
-
-static void *counted (void *ud, void *block, size_t old, size_t size) {
-  (void)old;
-  if (size == 0) {
-    free(block);
-    return NULL;
-  }
-  ((counter *)ud)->requests++;
-  return realloc(block, size);
-}
 
 static void test_s177_ten_thousand_wait_for_frames (void) {
   counter c = {0};

@@ -59,6 +59,21 @@ static inline eddy_config witnessed (witness *w) {
   return config;
 }
 
+/* An allocator that counts what is asked of it. */
+typedef struct counter {
+  long requests;
+} counter;
+
+static inline void *counted (void *ud, void *block, size_t old, size_t size) {
+  (void)old;
+  if (size == 0) {
+    free(block);
+    return NULL;
+  }
+  ((counter *)ud)->requests++;
+  return realloc(block, size);
+}
+
 /* A runtime with a state of its own. */
 static inline eddy *open_runtime (witness *w) {
   eddy_config config = witnessed(w);

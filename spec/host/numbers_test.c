@@ -10,20 +10,6 @@
 
 enum { CROWD = 10000 };
 
-typedef struct counter {
-  long requests;
-} counter;
-
-static void *counted (void *ud, void *block, size_t old, size_t size) {
-  (void)old;
-  if (size == 0) {
-    free(block);
-    return NULL;
-  }
-  ((counter *)ud)->requests++;
-  return realloc(block, size);
-}
-
 /* Neither Lua's memory nor ours, for those who wait for the frame and those who sleep on. */
 static void test_frames_allocate_nothing (void) {
   counter c = {0};

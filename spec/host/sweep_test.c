@@ -4,7 +4,7 @@
 ** steps, by eddy_close with and without grace, by lua_close, or by a kill of each task. Every task
 ** is told of once, each '<close>' variable has run once, no memory and no operation is left.
 */
-#include "host.h"
+#include "life.h"
 
 static const char *const scripts[] = {
   "local g <close> = guard() for i = 1, 3 do eddy.sleep(0) end eddy.sleep(1e9)",
@@ -26,41 +26,7 @@ static const char *const scripts[] = {
   "eddy.sleep(1e9) end)()",
 };
 
-enum { SCRIPTS = sizeof scripts / sizeof *scripts, PENDING = 100, STEPS = 60 };
-
-static int opened, closed, begun, destroyed, npending;
-static eddy_op *pending[PENDING];
-
-static int l_close_guard (lua_State *L) {
-  (void)L;
-  closed++;
-  return 0;
-}
-
-static int l_guard (lua_State *L) {
-  lua_newtable(L);
-  lua_newtable(L);
-  lua_pushcfunction(L, l_close_guard);
-  lua_setfield(L, -2, "__close");
-  lua_setmetatable(L, -2);
-  opened++;
-  return 1;
-}
-
-static void destroy (void *data) {
-  (void)data;
-  destroyed++;
-}
-
-static const eddy_op_class type = {"sweep", NULL, NULL, destroy};
-
-static int l_pend (lua_State *L) {
-  eddy_op *op;
-  eddy_op_new(L, &type, 8, &op);
-  begun++;
-  pending[npending++] = op;
-  return eddy_op_wait(L, op);
-}
+enum { SCRIPTS = sizeof scripts / sizeof *scripts, STEPS = 60 };
 
 static int work_nothing (void *data) {
   (void)data;
@@ -69,7 +35,7 @@ static int work_nothing (void *data) {
 
 static int l_pooled (lua_State *L) {
   eddy_op *op;
-  eddy_op_new(L, &type, 8, &op);
+  eddy_op_new(L, &life_class, 8, &op);
   begun++;
   return eddy_offload(L, op, work_nothing);
 }
@@ -103,7 +69,7 @@ static void sweep (way how, int steps) {
   eddy_id id[SCRIPTS];
   eddy *e;
   memset(&done, 0, sizeof done);
-  opened = closed = begun = destroyed = npending = 0;
+  count_from_zero();
   luaL_openlibs(L);
   lua_register(L, "guard", l_guard);
   lua_register(L, "pend", l_pend);
