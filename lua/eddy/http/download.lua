@@ -89,12 +89,20 @@ local function copy(self, response, received, total, progress)
   while true do
     local piece, err = response:read(PIECE)
     if err then return nil, err end
-    if not piece then return true end
+    if not piece then return received end
     local ok, message, number = self.file:write(piece)
     if not ok then return file_error("write", self.path, message, number) end
     received = received + #piece
     if progress then progress(received, total) end
   end
+end
+
+--- A server may send less than it was asked for; what it sent is good to go on from.
+local function is_cut(response)
+  return nil, core.error {
+    kind = "io", code = "EOF", op = "download", target = response.url,
+    message = "the server sent less than what was missing",
+  }
 end
 
 local function rename(self, path)
@@ -114,8 +122,9 @@ local function save(self, response, path, own, offset)
   local ok, err = open_part(self, received > 0 and "ab" or "wb")
   if not ok then return nil, err end
   if own.resume and received == 0 then write_tag(self, response) end
-  ok, err = copy(self, response, received, total, own.progress)
-  if not ok then return nil, err end
+  received, err = copy(self, response, received, total, own.progress)
+  if not received then return nil, err end
+  if total and received < total then return is_cut(response) end
   ok, err = rename(self, path)
   if not ok then return nil, err end
   return response
