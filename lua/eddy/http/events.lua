@@ -10,6 +10,7 @@ local events = {}
 
 local MAX_EVENT = 1024 * 1024
 local FIRST_PAUSE, MAX_PAUSE = 3, 60
+local LEAST_PAUSE = 0.1   -- behind the first, whatever the server says
 
 ---@class eddy.http.Event
 ---@field event string               "message" unless the server named it
@@ -131,7 +132,8 @@ local function pause_after(self, err)
     return
   end
   local first = self.parser.pause or FIRST_PAUSE
-  eddy.sleep(math.min(math.max(MAX_PAUSE, first), first * 2 ^ self.failures))
+  local pause = self.failures == 0 and first or math.max(first, LEAST_PAUSE) * 2 ^ self.failures
+  eddy.sleep(math.min(math.max(MAX_PAUSE, first), pause))
   self.failures = self.failures + 1
 end
 
@@ -165,7 +167,7 @@ local function accept(self, response)
   local _, err = response:expect(200)
   err = err or check_type(response)
   if err then refuse(self, response, err) end
-  self.response, self.failures = response, 0
+  self.response = response
   local kept = self.parser
   self.parser = events.parser()   -- half an event of the last connection is dropped
   self.parser.id, self.parser.pause = kept.id, kept.pause
@@ -181,7 +183,10 @@ end
 
 local function read_on(self)
   local piece, err = self.response:read()
-  if piece then return self.parser:feed(piece) end
+  if piece then
+    self.failures = 0
+    return self.parser:feed(piece)
+  end
   self.response:close()
   self.response = nil
   pause_after(self, err)
@@ -214,7 +219,7 @@ local OWN = {
 }
 
 --- Events of a server, as they come: connects at the first step, and again when the connection
---- breaks or a 5xx comes, after 3 s (or what the server asks for), doubling to 60. Ends when the
+--- breaks or a 5xx comes, after 3 s (or what the server asks for), doubling to 60 as long as nothing comes. Ends when the
 --- server answers 204, with `break`, or when the task is cancelled. Raises other failures.
 ---@param client eddy.http.Client
 ---@param url string
