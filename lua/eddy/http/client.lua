@@ -134,7 +134,10 @@ local KEEP_ALIVE, MUST_CLOSE = 4, 8   -- of what core.http.fetch says
 --- What the short way is not made for: failures, redirects, codings, connections that end.
 local function go_on(self, plan, connection, began, in_time, status, head, body, prospect, first, ended, trailers)
   local kept = self.pool
-  if not in_time then return nil, errors.timed_out(connection.message:phase(), plan.url) end
+  if not in_time then
+    local phase = connection.message:phase()
+    return nil, errors.timed_out(phase == "done" and "write" or phase, plan.url)   -- done: this one has not begun
+  end
   if status == false then
     kept:reject(connection)
     return at_length(self, plan, response.new(began))

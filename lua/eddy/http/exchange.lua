@@ -101,6 +101,7 @@ end
 --- The connection is kept by the response, given back, or (by its `<close>`) dropped.
 local function settle(pool, job, plan, connection, keep)
   if plan.stream then
+    job.keep_seconds_ = exchange.keep_seconds(pool, job.head_)
     response.keep(job, connection, job.began_ + plan.settings.timeout, plan.settings.idle_timeout)
   elseif keep then
     pool:give(connection, job.ended_ + exchange.keep_seconds(pool, job.head_))

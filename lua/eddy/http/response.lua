@@ -99,7 +99,7 @@ local function finish(self)
   local connection = self.connection_
   self.connection_ = nil
   self.ended_ = self.ended_ or now()
-  if connection then connection.pool:give(connection, now() + connection.pool.keep_alive) end
+  if connection then connection.pool:give(connection, now() + self.keep_seconds_) end
 end
 
 --- One piece as it came, inside the deadline and the time that the peer may be silent.
@@ -290,12 +290,17 @@ end
 function response.renew(self)
   self:close()
   self.headers, self.connection_, self.is_stream_, self.trailers_, self.trailers = nil, nil, nil, nil, nil
+  self.ended_ = 0
 end
 
 --- Where a request is, for the errors that say so.
 function Response:phase_now_()
   local phase = self.phase_
-  if phase == "exchange" then return self.message_:phase() end
+  if phase == "exchange" then
+    phase = self.message_:phase()
+    if phase ~= "done" and phase ~= "idle" then return phase end
+    return self.ended_ == 0 and "write" or "body"   -- not begun, or all there and being decoded
+  end
   if phase == "connect" and self.progress_ and not core.net.resolved(self.progress_) then return "resolve" end
   return phase
 end
