@@ -104,7 +104,10 @@ local function establish(job, plan)
   if is_secure then
     job.phase_ = "tls"
     stream, err = wrap(job, plan, stream)
-    if not stream then return nil, err end
+    if not stream then
+      err.target = plan.url   -- not the proxy, nor an address of `resolve`
+      return nil, err
+    end
     job.secured_ = now()
   end
   guard.stream = nil
