@@ -226,7 +226,9 @@ end
 function response.send(req, first, second, third)
   local res = req.response_
   if res then
-    if res ~= true and not res.is_closed then res:close() end
+    local ok, err = true, nil
+    if res ~= true then ok, err = res:close() end
+    if not ok and err.kind == "protocol" then error(err, 0) end   -- too short; that the peer has gone is no fault
     return
   end
   local form = type(first)
