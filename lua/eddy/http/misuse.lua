@@ -8,10 +8,12 @@ local misuse = {}
 
 --- Is this level of the stack ours, and not the caller's code?
 local function is_ours(info)
-  return info.what == "C" or info.source:find("eddy[/\\]http[/\\]") ~= nil
+  local source = info.source
+  return info.what == "C" or source:find "eddy[/\\]http[/\\]" ~= nil or source:find "eddy[/\\]init%.lua$" ~= nil
 end
 
---- Raise `message` with the position of the first function outside of eddy.http.
+--- Raise `message` with the position of the first function outside of eddy.http; without one where none is
+--- there (what a handler has returned is looked at behind it).
 function misuse.raise(message, ...)
   if select("#", ...) > 0 then message = message:format(...) end
   local level = 2
@@ -20,7 +22,7 @@ function misuse.raise(message, ...)
     level = level + 1
     info = debug.getinfo(level, "S")
   end
-  error(message, info and level or 1)
+  error(message, info and level or 0)
 end
 
 --- Raise for what the contract promises but this version does not do.
