@@ -255,7 +255,9 @@ function Jar:list()
   for _, cookie in ipairs(self.cookies_) do
     if cookie.expires > now then
       local copy = {}
-      for name, value in pairs(cookie) do copy[name] = name:sub(-1) ~= "_" and value or nil end
+      for name, value in pairs(cookie) do
+        if name:sub(-1) ~= "_" then copy[name] = value end
+      end
       list[#list + 1] = copy
     end
   end
@@ -273,10 +275,14 @@ end
 
 -- ---- The option --------------------------------------------------------------------------------
 
---- The jar in an option `cookies`, if it is one.
+--- The jar that a request uses: its own, or the client's, also beside cookies given with the request.
+---@param own table|boolean|nil      options `cookies` of the request
+---@param kept table|boolean|nil     and of the client
 ---@return eddy.http.Jar?
-function cookies.jar_of(option)
-  return getmetatable(option) == jar_meta and option or nil
+function cookies.jar_of(own, kept)
+  if own == false then return nil end
+  if getmetatable(own) == jar_meta then return own end
+  return getmetatable(kept) == jar_meta and kept or nil
 end
 
 --- The Cookie field for a map, names sorted; nil for none, or `nil, err`.

@@ -219,7 +219,7 @@ local function settings_of(client, options)
   settings.timeout = settings.timeout or 30
   settings.max_redirects, settings.downgrade = max_redirects_of(settings.redirects)
   settings.retries, settings.retry_statuses = retry_of(settings.retry)
-  settings.jar = cookies.jar_of(pick(options.cookies, client.cookies))
+  settings.jar = cookies.jar_of(options.cookies, client.cookies)
   return settings
 end
 
