@@ -139,7 +139,7 @@ LD_fuzz      := -fsanitize=fuzzer $(SANITIZE)
 # ---- Sources ---------------------------------------------------------------------------------
 
 LUA_FILES := $(sort $(wildcard lua/*/*.lua lua/*/*/*.lua lua/*/*/*/*.lua))
-NOT_TLS   := $(if $(filter 0,$(TLS)),csrc/proto/tls%.c csrc/io/tls.c)
+NOT_TLS   := $(if $(filter 0,$(TLS)),csrc/proto/tls%.c csrc/io/tls%.c)
 NOT_HTTP  := $(if $(filter 0,$(HTTP)),csrc/io/http_%.c csrc/io/file.c csrc/proto/http1.c csrc/proto/chunked.c csrc/proto/coding.c \
 	csrc/bind/coding_lua.c csrc/bind/psl_lua.c)
 EVERY_C   := $(sort $(filter-out csrc/main.c,$(wildcard csrc/*.c csrc/*/*.c)))

@@ -9,7 +9,7 @@ local csource = require "csource"
 
 local PUBLIC = "eddy.h"   -- lies beside the result
 local OPTIONAL = {
-  { macro = "EDDY_NO_TLS", "^proto/tls", "^io/tls%.c$" },
+  { macro = "EDDY_NO_TLS", "^proto/tls", "^io/tls%.c$", "^io/tls_lua%.c$" },
   { macro = "EDDY_NO_HTTP", "^io/http_", "^io/file%.c$", "^proto/http1%.c$", "^proto/chunked%.c$", "^proto/coding%.c$",
     "^bind/coding_lua%.c$", "^bind/psl_lua%.c$" },
 }

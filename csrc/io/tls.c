@@ -32,10 +32,6 @@ typedef struct shaking {
   ed_stream *stream;
 } shaking;
 
-typedef struct context_box {
-  ed_tls_context *context;
-} context_box;
-
 enum {
   BATCH = 65536,         /* encrypted between two looks at the socket */
   UNASKED_MAX = 1 << 18, /* of our answers that the peer does not read */
@@ -340,127 +336,7 @@ static int l_stream_handshake (lua_State *L) {
   return ed_await(L, &s->op, ed_stream_start_read(stream, &s->op, want_handshake, 0));
 }
 
-/* ---- contexts ---- */
-
-ed_tls_context *ed_tls_opt_context (lua_State *L, int arg) {
-  context_box *box;
-  if (lua_isnoneornil(L, arg)) return NULL;
-  box = ed_class_check(L, ed_loop_of(L), arg, ED_CLASS_TLS);
-  luaL_argcheck(L, box->context != NULL, arg, "context was collected");
-  return box->context;
-}
-
-static ed_tls_context *check_context (lua_State *L, int arg) {
-  ed_tls_context *context = ed_tls_opt_context(L, arg);
-  luaL_argcheck(L, context != NULL, arg, "TLS context expected");
-  return context;
-}
-
-/* A text of the options at 1, which stay where they are; NULL if there is none. */
-static const char *option (lua_State *L, const char *name, size_t *len) {
-  const char *text;
-  lua_getfield(L, 1, name);
-  text = lua_tolstring(L, -1, len); /* anchored by the table */
-  lua_pop(L, 1);
-  return text;
-}
-
-static bool flag (lua_State *L, const char *name) {
-  bool is_set;
-  lua_getfield(L, 1, name);
-  is_set = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return is_set;
-}
-
-static int push_refusal (lua_State *L, const ed_tls_error *why) {
-  if (why->code == ED_TLS_FILE)
-    return ed_error_uv(L, uv_translate_sys_error(why->system), "tls", why->text);
-  if (why->code == ED_TLS_NO_MEMORY) return ed_error_uv(L, UV_ENOMEM, "tls", NULL);
-  return ed_error_fail(L, "tls", ed_tls_code_name(why->code), "tls", NULL, why->text);
-}
-
-/* In a sandbox: file names among the options become the paths that the host has judged. */
-static int check_files (lua_State *L, const ed_loop *loop) {
-  static const char *const names[] = {"ca", "cert", "key"};
-  ed_permit_check(L, loop, flag(L, "server") ? EDDY_CAP_LISTEN : EDDY_CAP_CONNECT);
-  if (loop->permits == NULL) return 0;
-  for (int i = 0; i < 3; i++) {
-    const char *text = option(L, names[i], NULL);
-    if (text == NULL || ed_tls_is_pem(text)) continue;
-    if (ed_permit_path(L, loop, EDDY_CAP_READ, "tls", text) > 1) return 2;
-    lua_setfield(L, 1, names[i]);
-  }
-  return 0;
-}
-
-/*
-** tls.context{server=, verify=, ca=, cert=, key=, ciphers=, alpn=, tls13=} --> context | nil, err
-** Texts and flags only (lua/eddy/tls.lua has the public form). Reads files: blocks.
-*/
-static int l_context (lua_State *L) {
-  ed_loop *loop = ed_loop_of(L);
-  ed_tls_options o = {0};
-  ed_tls_error why;
-  context_box *box;
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
-  if (check_files(L, loop) > 0) return 2;
-  o.is_server = flag(L, "server");
-  o.verify = flag(L, "verify");
-  o.ca = option(L, "ca", NULL);
-  o.cert = option(L, "cert", NULL);
-  o.key = option(L, "key", NULL);
-  o.ciphers = option(L, "ciphers", NULL);
-  o.alpn = option(L, "alpn", &o.alpn_len);
-  if (o.alpn == NULL) o.alpn_len = 0;
-  o.min_version = flag(L, "tls13") ? ED_TLS_1_3 : ED_TLS_1_2;
-  box = ed_class_push(L, loop, ED_CLASS_TLS, sizeof *box, 0);
-  box->context = ed_tls_context_new(&o, &why);
-  return box->context != NULL ? 1 : push_refusal(L, &why);
-}
-
-/* context:add_host(name, context): for clients that ask for this name. */
-static int l_add_host (lua_State *L) {
-  ed_tls_context *context = check_context(L, 1);
-  const char *name = luaL_checkstring(L, 2);
-  if (!ed_tls_context_add_host(context, name, check_context(L, 3)))
-    return luaL_argerror(L, 2, "not a host name");
-  return 0;
-}
-
-/* tls.is_context(value) --> boolean */
-static int l_is_context (lua_State *L) {
-  luaL_checkany(L, 1);
-  lua_pushboolean(L, ed_class_test(L, ed_loop_of(L), 1, ED_CLASS_TLS) != NULL);
-  return 1;
-}
-
-/* context:is_server() --> boolean */
-static int l_is_server (lua_State *L) {
-  lua_pushboolean(L, ed_tls_context_is_server(check_context(L, 1)));
-  return 1;
-}
-
-/* context:verifies() --> boolean */
-static int l_verifies (lua_State *L) {
-  lua_pushboolean(L, ed_tls_context_verifies(check_context(L, 1)));
-  return 1;
-}
-
-/* Also when the runtime is gone: its memory is OpenSSL's. */
-static int l_context_gc (lua_State *L) {
-  context_box *box = lua_touserdata(L, 1);
-  ed_tls_context_release(box->context);
-  box->context = NULL;
-  return 0;
-}
-
-static int l_context_tostring (lua_State *L) {
-  lua_pushfstring(L, "eddy.tls.Context (%s)",
-    ed_tls_context_is_server(check_context(L, 1)) ? "server" : "client");
-  return 1;
-}
+/* ---- attaching ---- */
 
 /* tls.speaks(stream) --> boolean: TLS was begun on it. */
 static int l_speaks (lua_State *L) {
@@ -475,7 +351,7 @@ static int l_speaks (lua_State *L) {
 */
 static int l_attach (lua_State *L) {
   ed_stream *stream = ed_stream_check(L, 1);
-  ed_tls_context *context = check_context(L, 2);
+  ed_tls_context *context = ed_tls_check_context(L, 2);
   const char *host = luaL_optstring(L, 3, NULL);
   const char *origin = luaL_optstring(L, 4, NULL);
   int status;
@@ -555,23 +431,8 @@ static int l_stream_peer_certificate (lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  {"context", l_context},
   {"attach", l_attach},
-  {"is_context", l_is_context},
   {"speaks", l_speaks},
-  {NULL, NULL},
-};
-
-static const luaL_Reg context_methods[] = {
-  {"add_host", l_add_host},
-  {"is_server", l_is_server},
-  {"verifies", l_verifies},
-  {NULL, NULL},
-};
-
-static const luaL_Reg context_meta[] = {
-  {"__gc", l_context_gc},
-  {"__tostring", l_context_tostring},
   {NULL, NULL},
 };
 
@@ -588,12 +449,11 @@ static const luaL_Reg stream_methods[] = {
 void ed_open_tls (lua_State *L, int box) {
   ed_loop *loop = ((ed_box *)lua_touserdata(L, box))->loop;
   box = lua_absindex(L, box);
-  ed_class_new(
-    L, loop, ED_CLASS_TLS, "eddy.tls.Context", context_methods, context_meta, box);
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->metatable[ED_CLASS_STREAM]);
   lua_getfield(L, -1, "__index");
   ed_setfuncs(L, stream_methods, box);
   lua_pop(L, 2);
   lua_newtable(L);
   ed_setfuncs(L, functions, box);
+  ed_open_tls_context(L, box);
 }

@@ -43,6 +43,9 @@ static inline void ed_tls_context_release_opt (ed_tls_context *context) {
 /* The context at 'arg', or NULL for nil and none; anything else is an argument error. */
 ed_tls_context *ed_tls_opt_context (lua_State *L, int arg);
 
+/* The context at 'arg'; anything else is an argument error. */
+ed_tls_context *ed_tls_check_context (lua_State *L, int arg);
+
 /*
 ** Put TLS between an open stream and its socket; bytes that have come already are the peer's
 ** first ones. A client says hello at once; a server, and whoever reads or writes, shakes hands when
@@ -55,6 +58,9 @@ int ed_tls_attach (
 bool ed_tls_is_shaking (const ed_stream *stream);
 
 void ed_open_tls (lua_State *L, int box);
+
+/* Its part of that: adds to the table on top. */
+void ed_open_tls_context (lua_State *L, int box);
 
 #endif
 

@@ -73,6 +73,13 @@ typedef struct ed_tls_options {
 /* Is this option a text, and not the name of a file? */
 bool ed_tls_is_pem (const char *text);
 
+/*
+** What changes when a file does, as text into 'to' of ED_TLS_STAMP bytes; how long it is, or 0 where there is
+** no such file.
+*/
+enum { ED_TLS_STAMP = 96 };
+size_t ed_tls_stamp (const char *file, char *to);
+
 /* NULL: see 'why'. The first share is the caller's. */
 ed_tls_context *ed_tls_context_new (const ed_tls_options *options, ed_tls_error *why);
 ed_tls_context *ed_tls_context_keep (ed_tls_context *context); /* one share more */

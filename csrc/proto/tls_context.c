@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -58,6 +59,22 @@ static BIO_METHOD *new_method (void) {
 /* ---- certificates and keys ---- */
 
 bool ed_tls_is_pem (const char *text) { return strstr(text, "-----BEGIN ") != NULL; }
+
+/* Who replaces a file makes another one of it, or writes it now: ctime cannot be set. */
+size_t ed_tls_stamp (const char *file, char *to) {
+  struct stat info;
+  struct timespec changed;
+  if (stat(file, &info) != 0) return 0;
+#ifdef __APPLE__
+  changed = info.st_ctimespec;
+#else
+  changed = info.st_ctim;
+#endif
+  return (size_t)snprintf(to, ED_TLS_STAMP, "%llx.%llx.%llx.%llx.%lx ",
+    (unsigned long long)info.st_dev, (unsigned long long)info.st_ino,
+    (unsigned long long)info.st_size, (unsigned long long)changed.tv_sec,
+    (unsigned long)changed.tv_nsec);
+}
 
 /* A PEM text or a file of it; NULL with 'why'. */
 static BIO *open_pem (const char *text, ed_tls_error *why) {

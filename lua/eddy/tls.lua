@@ -140,12 +140,33 @@ end
 
 local default   -- of clients without options
 
+local KEPT_MAX = 32
+local kept, nkept = {}, 0   -- of options that were given as a table: a context is 60 KB, and knows the sessions
+
+-- What tells options apart, with the lengths of texts, since these hold any byte; nil where that is not to be
+-- said: hosts have options of their own, and in a sandbox a host has a say in files.
+local function key_of(options)
+  local stamp = not options.hosts and native.stamp(options)
+  if not stamp then return nil end
+  local parts = { stamp, options.server and "server" or "client", tostring(options.verify), alpn_text(options.alpn) or "" }
+  for _, name in ipairs { "ca", "cert", "key", "ciphers", "min_version" } do parts[#parts + 1] = options[name] or "" end
+  for i, text in ipairs(parts) do parts[i] = ("%d:%s"):format(#text, text) end
+  return table.concat(parts)
+end
+
+-- Made once for the same options, as long as the files that they name do not change.
 local function own_context(options, is_server)
   local own = {}
   for key, value in pairs(options) do own[key] = value end
   own.host = nil
   if is_server then own.server = true end
-  return tls.context(own)
+  local key = key_of(own)
+  if key and kept[key] then return kept[key] end
+  local context, err = tls.context(own)
+  if not context or not key then return context, err end
+  if nkept == KEPT_MAX then kept, nkept = {}, 0 end
+  kept[key], nkept = context, nkept + 1
+  return context
 end
 
 local function given_context(options)
