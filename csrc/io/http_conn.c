@@ -354,6 +354,7 @@ void ed_http_conn_refuse (ed_http_conn *conn, int status) {
   piece[1] = uv_buf_init(text, (unsigned)(conn->is_head ? n - 1 : n));
   conn->closes = true;
   conn->server->counts.rejected++;
+  if (conn->state == ED_CONN_READING) ed_http_refused_note(conn, status);
   ed_http_conn_finish(conn, piece, 2);
 }
 

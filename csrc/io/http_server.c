@@ -184,15 +184,24 @@ static const ed_optype dispatch_type = {
 /*
 ** server:dispatch(run) --> integer | nil when the server has stopped
 ** Awaits requests and runs run(exchange, head, body) for some, each in a task of its own that is a
-** child of the calling one. Cancelling leaves the requests in the queue.
+** child of the calling one; also comes back, perhaps with 0, when server:refused has news. Cancelling
+** leaves the requests in the queue.
 */
 static int l_dispatch (lua_State *L) {
   ed_http_server *server = check_server(L);
   ed_check_callable(L, 2);
   lua_settop(L, 2);
   return await_slot(L, &dispatch_type, server, &server->dispatcher,
-    !ed_list_is_empty(&server->queue) || is_over(server));
+    !ed_list_is_empty(&server->queue) || !ed_list_is_empty(&server->refused)
+      || is_over(server));
 }
+
+/*
+** server:refused() --> status, bytes, seconds, line, host, port | nothing
+** The next request that was refused without a handler, and its first line as far as it came. They are kept from
+** the first call on.
+*/
+static int l_refused (lua_State *L) { return ed_http_refused_push(L, check_server(L)); }
 
 static const ed_optype watch_type = {
   .name = "http connections",
@@ -235,6 +244,8 @@ static int l_close (lua_State *L) {
   ed_http_server *server;
   if (loop == NULL) return 0; /* the runtime has closed all */
   server = ed_class_check(L, loop, 1, ED_CLASS_HTTP_SERVER);
+  server->is_closed = true;
+  ed_http_refused_drop(server);
   stop(server);
   close_all(server);
   return 0;
@@ -334,6 +345,7 @@ static int l_server (lua_State *L) {
   server->listener = listener;
   ed_list_init(&server->conns);
   ed_list_init(&server->queue);
+  ed_list_init(&server->refused);
   server->sink = (ed_sink){on_accepted, on_refused, on_listener_ended};
   ed_listener_serve(listener, &server->sink);
   return 1;
@@ -355,6 +367,7 @@ static const luaL_Reg functions[] = {
 
 static const luaL_Reg methods[] = {
   {"dispatch", l_dispatch},
+  {"refused", l_refused},
   {"await_connections", l_await_connections},
   {"sweep", l_sweep},
   {"stop", l_stop},

@@ -61,6 +61,7 @@ typedef struct ed_http_server {
   ed_listener *listener; /* NULL once closed; its userdata is our user value */
   ed_link conns;
   ed_link queue;     /* requests without a task yet */
+  ed_link refused;   /* what the log is to be told */
   ed_op *dispatcher; /* waits for the queue, or NULL */
   ed_op *watcher;    /* waits for a first connection, or NULL */
   uint32_t nconns;
@@ -77,6 +78,8 @@ typedef struct ed_http_server {
   size_t begun_size;
   int begun_status; /* 0: none */
   bool is_stopping;
+  bool is_closed;
+  bool is_logging;
 } ed_http_server;
 
 typedef enum ed_http_state {
@@ -167,6 +170,17 @@ ed_stream *ed_http_conn_release (ed_http_conn *conn);
 
 /* Send from a callback what no task waits for; returns 0 or a UV_E code. */
 int ed_http_conn_send (ed_http_conn *conn, uv_buf_t *piece, unsigned n, bool is_last);
+
+/* ---- http_refused.c: requests that no handler saw ---- */
+
+/* A request is being refused with this status: keep what the log says of it. */
+void ed_http_refused_note (const ed_http_conn *conn, int status);
+
+/* Keep no more of them. */
+void ed_http_refused_drop (ed_http_server *server);
+
+/* Push status, bytes, seconds, line, host, port of the first (the last two may be nil), or nothing. */
+int ed_http_refused_push (lua_State *L, ed_http_server *server);
 
 /* ---- http_head.c: heads of answers ---- */
 

@@ -2,7 +2,6 @@
 -- A request that was out of time before it could use its kept connection named the phase of the one before
 -- it: "done", which is none of those that are documented.
 local lu = ...
-local eddy = require "eddy"
 local http = require "eddy.http"
 local origin = require "spec.http.origin"
 

@@ -162,6 +162,22 @@ local function index(self, key)
   return rawget(self, key)
 end
 
+local no_headers = headers.parse "\r\n\r\n"
+
+--- A request that was refused before anybody could read it, for the log: what is not known is "".
+---@param line string                its first line, as far as it came
+---@param host string?
+---@param port integer?
+function incoming.refused(line, host, port)
+  local method, target = line:match "^(%S+) ([\x21-\x7e]*)"
+  if not method or not core.http.is_token(method) then method, target = "", "" end
+  local path, query = target:match "^([^?]*)%??(.*)$"
+  return setmetatable({
+    method = method, target = target, path = path, query = query ~= "" and query or nil, headers = no_headers, body = "",
+    minor = 1, remote = host, remote_port = port,
+  }, { __name = "eddy.http.Request" })
+end
+
 --- The metatable of requests: `{exchange_=, head_=, body=}`, as server:dispatch gives them, and `compress_`, the
 --- eddy.http.Compression of the server.
 incoming.meta = { __name = "eddy.http.Request", __index = index }

@@ -18,6 +18,8 @@ local answer, setmetatable, raw_pcall = core.http.answer, setmetatable, _G.pcall
 
 local server = {}
 
+local CLOSED = 499   -- in the log: the connection was closed before there was an answer
+
 ---@class eddy.http.Server
 ---@field port integer?
 ---@field host string?
@@ -49,21 +51,47 @@ local function run_after(self, req)
   end
 end
 
-local function log(self, req, began)
+local function log(self, req, status, bytes, seconds)
+  local ok, err = pcall(self.log, req, status, bytes, seconds)
+  if not ok then report(self, err) end
+end
+
+local function log_answer(self, req, began)
   local res = req.response_
   local is_stream = type(res) == "table"
-  local ok, err = pcall(self.log, req, is_stream and res.status or req.status_ or 500,
-    is_stream and res.bytes or req.bytes_ or 0, eddy.now() - began)
-  if not ok then report(self, err) end
+  log(self, req, is_stream and res.status or req.status_ or 500, is_stream and res.bytes or req.bytes_ or 0,
+    eddy.now() - began)
+end
+
+--- The handler was cancelled, and what was said to its peer, if anything, was said for it.
+local function log_cancelled(self, req, began, err)
+  local has_begun = req.exchange_:has_begun()
+  if has_begun == false then req.status_ = self.is_stopping and 503 or 500
+  elseif not req.status_ then req.status_ = err.reason == "timeout" and 504 or CLOSED end
+  log_answer(self, req, began)
+end
+
+--- What no handler saw.
+local function log_refused(self)
+  local native = self.native
+  local status, bytes, seconds, line, host, port = native:refused()
+  while status do
+    log(self, incoming.refused(line, host, port), status, bytes, seconds)
+    status, bytes, seconds, line, host, port = native:refused()
+  end
 end
 
 --- What is left where the handler has failed, or what it returned was not of the usual form, or
 --- there is more to do than to answer.
 local function conclude(self, req, began, ok, ...)
-  local err
-  if ok then ok, err = pcall(send_answer, req, ...) else ok, err = pcall(error, (...), 0) end   -- cancellations pass
+  local err = ...
+  if ok then ok, err = raw_pcall(send_answer, req, ...) end
+  if not ok and core.cancels(err) then
+    if began then log_cancelled(self, req, began, err) end
+    error(err, 0)
+  end
   if not ok then fail(self, req, err) end
-  if began then log(self, req, began) end
+  if began then log_answer(self, req, began) end
   if req.after_ then run_after(self, req) end
 end
 
@@ -73,6 +101,7 @@ local function runner(self)
   local most = compress.most_uncoded(compression)
   return function(exchange, head, body)
     local req = setmetatable({ exchange_ = exchange, head_ = head, body = body, compress_ = compression }, request_meta)
+    local _ = has_log and req.remote   -- known as long as its connection is ours
     if has_log then return conclude(self, req, eddy.now(), raw_pcall(handler, req)) end
     local ok, status, fields, content = raw_pcall(handler, req)
     if ok and answer(exchange, status, fields, content, most) then return end
@@ -93,7 +122,12 @@ local function main(self)
   local native <close> = self.native
   local watchman = eddy.spawn(watch, native)
   local run = runner(self)
-  while native:dispatch(run) do end   -- luacheck: ignore 542
+  local has_log = self.log ~= nil
+  if has_log then log_refused(self) end   -- from now on they are kept
+  while native:dispatch(run) do
+    if has_log then log_refused(self) end
+  end
+  if has_log then log_refused(self) end
   watchman:cancel()
 end
 
@@ -107,7 +141,7 @@ end
 ---@field tls table?                 as `eddy.net.listen` takes it
 ---@field backlog integer?
 ---@field on_error fun(err: any)?    what handlers raise; default: `config.on_error`
----@field log fun(req: eddy.http.Request, status: integer, bytes: integer, seconds: number)?  after each answer
+---@field log fun(req: eddy.http.Request, status: integer, bytes: integer, seconds: number)?  when a request is over; should not wait
 ---@field compress (boolean|eddy.http.CompressOptions)?  default true: gzip for peers that want it, where it pays
 ---@field stream boolean?            start handlers behind the head; they read the body in pieces
 ---@field max_body integer?          bytes of a request's body: 413. Default 1 MiB; unlimited with `stream`
@@ -197,6 +231,7 @@ function Server:stop(options)
   local grace = options
   if type(options) == "table" then grace = options.grace end
   if grace ~= nil then misuse.check_number("grace", grace) end
+  self.is_stopping = true
   self.native:stop()
   if grace and grace > 0 then eddy.within(grace, self.task.join, self.task) end
   self:close()
