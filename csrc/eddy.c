@@ -24,6 +24,7 @@
 #include "core/time.h"
 #include "core/trace.h"
 #include "core/var.h"
+#include "core/xpcall.h"
 #include "host/host.h"
 #include "io/io.h"
 #include "sync/sync.h"
@@ -164,6 +165,7 @@ static void open_kernel (lua_State *L, ed_loop *loop, int box) {
   ed_open_time(L, box);
   ed_open_var(L, loop, box);
   ed_open_atomic(L, box);
+  ed_open_xpcall(L);
   ed_open_run(L, box);
   ed_open_probe(L, box);
   ed_open_permit(L, box);

@@ -304,9 +304,13 @@ static bool is_wrap (lua_State *L) { return lua_isthread(L, lua_upvalueindex(2))
 */
 static bool close_nested (lua_State *L, lua_State *co, int *status) {
   ed_loop *loop = ed_loop_of(L);
+  ed_resumed resumed = {co, loop->resumed};
   if (loop->ncloses >= ED_CLOSES) return false;
   loop->ncloses++;
+  atomic_signal_fence(memory_order_release);
+  loop->resumed = &resumed;
   *status = lua_closethread(co, L);
+  loop->resumed = resumed.outer;
   loop->ncloses--;
   return true;
 }

@@ -86,7 +86,7 @@ typedef enum ed_overrun {
   ED_OVERRUN_KILL
 } ed_overrun;
 
-/* A coroutine that a script has resumed, on the C stack of whoever did. */
+/* A coroutine that a script has resumed, or closes, on the C stack of whoever does. */
 typedef struct ed_resumed {
   lua_State *co;
   struct ed_resumed *outer;

@@ -45,6 +45,7 @@ struct ed_slices {
   unsigned counter;
   volatile bool is_closing; /* the turn is the clean-up of a killed task */
   unsigned raises;          /* of errors that drive it out, in this turn */
+  unsigned nsignals;        /* in this turn */
   unsigned npreempted;
   unsigned round;    /* modulo 8 */
   unsigned nlimited; /* tasks with limits */
@@ -227,11 +228,22 @@ static void disarm (slices *s, lua_State *co) {
   lua_sethook(co, kept->hook, kept->mask, kept->count);
 }
 
+/* Whatever was resumed, or is being closed. Also in the handler. */
+static void arm_resumed (slices *s, int count) {
+  for (const ed_resumed *at = s->loop->resumed; at != NULL; at = at->outer)
+    arm(s, at->co, count);
+}
+
+static bool is_resumed (const slices *s, const lua_State *co) {
+  const ed_resumed *at = s->loop->resumed;
+  while (at != NULL && at->co != co) at = at->outer;
+  return at != NULL;
+}
+
 /* Functions that a clean-up calls are in no nest: whatever was resumed may be what runs. */
 static void arm_clean_up (slices *s, int count) {
   if (s->loop->closing != NULL) arm(s, s->loop->closing, count);
-  for (const ed_resumed *at = s->loop->resumed; at != NULL; at = at->outer)
-    arm(s, at->co, count);
+  arm_resumed(s, count);
 }
 
 /* Is this the turn for which the watchdog sent its last signal? */
@@ -240,13 +252,19 @@ static bool is_called (const slices *s) {
     && atomic_load_explicit(&s->dog.called, memory_order_acquire) == s->turn;
 }
 
-/* In the handler of the signal. */
+/*
+** In the handler of the signal. Should one not be enough, the leaf may be one that only falls through
+** an error, or that closes another coroutine: then all that may run next.
+*/
 static bool act (ed_interruptible *who) {
   slices *s = ED_OF(who, slices, dog.interruptible);
   ed_task *task = s->loop->current;
   if (task == NULL || !is_called(s)) return false;
   if (s->is_closing) arm_clean_up(s, 1);
   else arm(s, task->leaf, 1);
+  if (s->is_closing || ++s->nsignals == 1) return true;
+  arm(s, task->co, 1);
+  arm_resumed(s, 1);
   return true;
 }
 
@@ -319,9 +337,11 @@ static void suspend (slices *s, ed_task *task, lua_State *L) {
   lua_yield(L, 0);
 }
 
-/* Instructions until the next error: enough for a clean-up; and for one without memory, some. */
+/* Instructions until the next error: enough for a clean-up; and for one without memory, some. In
+   the end it is each one: what catches it has no time to catch it again. */
 static int grace_of (slices *s, const ed_task *task) {
-  if (++s->raises >= PATIENCE) return LAST_GRACE - (int)(s->raises % LAST_GRACE);
+  if (++s->raises >= PATIENCE + LAST_GRACE) return 1;
+  if (s->raises >= PATIENCE) return PATIENCE + LAST_GRACE - (int)s->raises;
   return ed_limits_has_excess(task) && task->limits->excess == ED_OVER_MEMORY
     ? MEMORY_GRACE
     : GRACE;
@@ -332,7 +352,7 @@ static void drive_out (slices *s, ed_task *task, lua_State *L) {
   int grace = grace_of(s, task);
   lua_sethook(L, overrun_hook, LUA_MASKCOUNT, grace); /* it may be a stock coroutine */
   if (s->is_closing) arm_clean_up(s, grace);
-  else arm_all(s, task, grace);
+  else arm_all(s, task, grace), arm_resumed(s, grace);
   if (ed_limits_has_excess(task)) ed_limits_push(L, task);
   else lua_pushliteral(L, "the clean-up of a killed task takes too long");
   lua_error(L);
@@ -397,7 +417,7 @@ static bool is_expected (const slices *s, const ed_task *task, lua_State *L) {
   if (s->is_closing) return is_called(s);
   if (limits != NULL && (limits->is_noticed || limits->excess != ED_WITHIN_LIMITS))
     return true;
-  return task->leaf == L && is_called(s);
+  return is_called(s) && (task->leaf == L || is_resumed(s, L));
 }
 
 static slices *slices_of (lua_State *L) {
@@ -431,7 +451,7 @@ static ed_turn begin_turn (slices *s, uint64_t budget) {
   if (++s->counter == 0) s->counter = 1;
   s->turn = s->counter;
   s->is_closing = false;
-  s->raises = 0;
+  s->raises = s->nsignals = 0;
   *s->place = '\0';
   ed_watchdog_turn(&s->dog, s->turn, budget);
   return outer;

@@ -87,7 +87,8 @@ static const char guard_two[] =
 static const char camera[] = "local eddy = require 'eddy'\n"
                              "while true do eddy.frame(1) end\n";
 
-static const char runaway[] = "while true do pcall(function() while true do end end) end\n";
+static const char runaway[] =
+  "while true do pcall(function() while true do end end) end\n";
 
 static void spawn (
   game *g, eddy_id group, const char *text, const char *name, int number) {

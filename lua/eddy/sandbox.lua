@@ -342,6 +342,7 @@ function sandbox.confine()
   local script, library = metatable_functions()
   package.searchers, package.path, package.cpath = { package.searchers[1] }, "", ""
   for name, fn in pairs(script) do globals[name] = fn end
+  globals.xpcall = core.xpcall
   globals.load, globals.collectgarbage = load_of(stock.load), collect_of(stock.collectgarbage)
   globals.dofile, globals.loadfile = absent("dofile", "read"), absent("loadfile", "read")
   globals.string, globals.table, globals.coroutine = bounded_string(), bounded_table(), copy(stock.coroutine)

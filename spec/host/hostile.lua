@@ -341,6 +341,97 @@ attempt("an endless loop when closed", function()
 end)
 attempt("an endless loop in a comparison", function() table.sort({ 1, 2, 3 }, function() while true do end end) end)
 
+-- ---- Loops that catch what stops them -----------------------------------------------------------
+
+local function forever() while true do end end
+local function stubborn() while true do pcall(forever) end end
+local function closing(fn) return setmetatable({}, { __close = fn }) end
+
+attempt("a caught loop", stubborn)
+attempt("a caught loop in coroutines", function() while true do coroutine.resume(coroutine.create(stubborn)) end end)
+attempt("a caught loop in a metamethod", function()
+  local t = setmetatable({}, { __index = stubborn, __lt = stubborn, __concat = stubborn, __call = stubborn })
+  while true do pcall(function() return t.x, t < t, t .. t, t() end) end
+end)
+attempt("a caught loop when closed", function()
+  while true do pcall(function() local _ <close> = closing(stubborn) end) end
+end)
+attempt("caught loops when killed", function()
+  local function nest(n)
+    local _ <close> = closing(stubborn)
+    if n > 0 then nest(n - 1) end
+    forever()
+  end
+  nest(100)
+end)
+attempt("a caught loop in a callback", function() while true do pcall(string.gsub, "x", "x", stubborn) end end)
+attempt("a caught loop in a comparison", function() while true do pcall(table.sort, { 3, 2, 1 }, stubborn) end end)
+attempt("a caught loop in an iterator", function()
+  while true do pcall(function() for _ in function() ::again:: goto again end do end end) end
+end)
+attempt("a caught loop in a reader", function() while true do pcall(load, stubborn) end end)
+attempt("a caught loop in tostring", function()
+  local t = setmetatable({}, { __tostring = stubborn })
+  while true do pcall(tostring, t) end
+end)
+attempt("a message handler without an end", function() while true do xpcall(error, stubborn) end end)
+attempt("a message handler below a callback", function()
+  string.gsub("x", "x", function() while true do xpcall(forever, forever) end end)
+end)
+attempt("message handlers inside each other", function()
+  local function handler() xpcall(error, handler) stubborn() end
+  while true do pcall(string.gsub, "x", "x", function() while true do xpcall(forever, handler) end end) end
+end)
+attempt("a message handler for a misplaced yield", function()
+  local out = coroutine.wrap(function() eddy.group(function() xpcall(coroutine.yield, forever) end) end)
+  while true do pcall(out) end
+end)
+attempt("a tower of pcall below a callback", function()
+  local function tower(n)
+    if n == 0 then forever() end
+    while true do pcall(tower, n - 1) end
+  end
+  string.gsub("x", "x", function() tower(150) end)
+end)
+attempt("coroutines that are closed, without an end", function()
+  while true do
+    local co = coroutine.create(function()
+      local _ <close> = closing(stubborn)
+      coroutine.yield()
+    end)
+    coroutine.resume(co)
+    coroutine.close(co)
+  end
+end)
+attempt("coroutines that die inside each other, without an end", function()
+  local function deep() return coroutine.wrap(deep)() end
+  while true do pcall(deep) end
+end)
+attempt("a caught loop in eddy.atomic", function() while true do pcall(eddy.atomic, stubborn) end end)
+attempt("a caught loop in a shield", function() eddy.shield(math.huge, stubborn) end)
+attempt("a caught loop in eddy.defer", function()
+  local _ <close> = eddy.defer(stubborn, math.huge)
+  forever()
+end)
+attempt("a caught loop in a generator", function()
+  for _ in eddy.gen(function(emit) while true do pcall(function() while true do emit(1) end end) end end) do end
+end)
+attempt("a canceller without an end", function()
+  eddy.within(0, eddy.await, function() return stubborn end)
+end)
+attempt("spawning without an end", function() while true do eddy.spawn(function() end) end end)
+attempt("catastrophic patterns, caught", function()
+  while true do pcall(string.find, ("a"):rep(60000), ("a-"):rep(30) .. "b") end
+end)
+attempt("long strings, caught", function() while true do pcall(string.rep, "x", 1 << 23) end end)
+attempt("a lack of memory, caught", function()
+  while true do pcall(function() local s = "x" while true do s = s .. s end end) end
+end)
+attempt("a million coroutines, caught", function()
+  local t = {}
+  while true do pcall(function() for _ = 1, 1e6 do t[#t + 1] = coroutine.create(print) end end) end
+end)
+
 -- ---- Running one ----------------------------------------------------------------------------------
 
 if NUMBER == 0 then return #list end

@@ -77,7 +77,7 @@ function eddy.spawn(fn, ...) end
 ---As `spawn`, with options. A task that uses more than `cpu` or `memory` fails with an error of kind `"limit"`, code `"cpu"` or
 ---`"memory"`: it is killed between two instructions of its Lua, and its `<close>` variables run, for a tenth of a second at most.
 ---`memory` is what Lua's allocator gives out in the task's own turns, less what it gets back in them; where that is too much
----garbage is collected first. What its children use is theirs.
+---garbage is collected first. What its children use, and what it gives to `background`, is theirs: they have none of its limits.
 ---@param options eddy.SpawnOptions
 ---@param fn function
 ---@param ... any
