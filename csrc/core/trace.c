@@ -163,12 +163,14 @@ int ed_trace_handler (lua_State *L) {
   return 1;
 }
 
+/* Of any number of coroutines, with a few places on the stack. */
 void ed_trace_push_live (lua_State *L, ed_task *task) {
-  int n = 0;
+  luaL_checkstack(L, 8, "traceback");
+  lua_pushliteral(L, "");
   for (lua_State *co = task->leaf; co != NULL; co = ed_nest_outer(task, co)) {
-    if (n++ > 0) lua_pushliteral(L, "\n");
+    if (co != task->leaf) lua_pushliteral(L, "\n"), lua_concat(L, 2);
     luaL_traceback(L, co, co == task->co ? NULL : "in a coroutine", 0);
+    lua_concat(L, 2);
   }
-  lua_concat(L, 2 * n - 1);
   add_spawning(L, task);
 }
