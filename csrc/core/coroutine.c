@@ -13,6 +13,7 @@
 #include "core/block.h"
 #include "core/class.h"
 #include "core/limits.h"
+#include "core/slice.h"
 #include "core/trace.h"
 
 /* One coroutine that was entered from 'outer'. */
@@ -106,6 +107,7 @@ bool ed_nest_is_outside (const ed_task *task) {
 
 static void close_one (ed_loop *loop, lua_State *co) {
   loop->closing = co;
+  ed_slice_closes_next(loop);
   lua_closethread(co, loop->L);
   loop->closing = NULL;
 }

@@ -27,8 +27,9 @@ enum {
   PLACE_ROOM = 160    /* bytes of "file:line" */
 };
 
-static const uint64_t moment = 1000000;       /* ns before the next try, at least */
-static const uint64_t close_time = 100000000; /* ns for the clean-up of a killed task */
+static const uint64_t moment = 1000000; /* ns before the next try, at least */
+static const uint64_t close_time =
+  100000000; /* ns for clean-up of killed tasks, a round */
 
 /* A hook of the script's, on a coroutine that has ours now. */
 typedef struct kept_hook {
@@ -46,6 +47,7 @@ struct ed_slices {
   volatile bool is_closing; /* the turn is the clean-up of a killed task */
   unsigned raises;          /* of errors that drive it out, in this turn */
   unsigned nsignals;        /* in this turn */
+  uint64_t closed_for;      /* ns of clean-up in this round */
   unsigned npreempted;
   unsigned round;    /* modulo 8 */
   unsigned nlimited; /* tasks with limits */
@@ -555,21 +557,32 @@ int ed_slice_resume (ed_loop *loop, ed_task *task, int nargs, int *nres) {
   return status;
 }
 
+/* Many may be killed at once: when their time is over each has a moment, and no time to catch errors. */
 void ed_slice_close (ed_loop *loop, ed_task *task) {
   slices *s = loop->watch;
   bool enters = enter(s);
+  uint64_t begun = uv_hrtime(), budget = rest(close_time, s->closed_for);
   ed_turn outer;
   if (task->has_limits) ed_limits_begin(task->limits, true);
-  outer = begin_turn(s, close_time);
+  outer = begin_turn(s, budget);
   s->is_closing = true;
+  if (budget == moment) s->raises = PATIENCE + LAST_GRACE;
   ed_nest_close(task);
   end_turn(s, outer);
+  s->closed_for += uv_hrtime() - begun;
   if (task->has_limits) ed_limits_end(task->limits);
   if (enters) ed_watchdog_leave(&s->dog);
 }
 
+void ed_slice_closes_next (ed_loop *loop) {
+  slices *s = loop->watch;
+  if (s != NULL && s->is_closing && is_called(s)) arm(s, loop->closing, 1);
+}
+
 void ed_slice_begin_round (ed_loop *loop) {
-  if (loop->slices != NULL) loop->slices->round = (loop->slices->round + 1) & 7;
+  if (loop->slices == NULL) return;
+  loop->slices->round = (loop->slices->round + 1) & 7;
+  loop->slices->closed_for = 0;
 }
 
 /* One that did not get its turn in eight rounds is taken for one of this: it waits for one more. */

@@ -56,6 +56,9 @@ bool ed_slice_ends_round (const ed_loop *loop);
 /* Run the '<close>' variables of a task that is killed, for a limited time. */
 void ed_slice_close (ed_loop *loop, ed_task *task);
 
+/* On the way: loop->closing is another one now. If the time is over it is looked at as well. */
+void ed_slice_closes_next (ed_loop *loop);
+
 /* Look at the running task at its next instruction. Does not touch Lua but for hooks. */
 void ed_slice_interrupt (ed_loop *loop);
 

@@ -407,6 +407,24 @@ attempt("coroutines that die inside each other, without an end", function()
   local function deep() return coroutine.wrap(deep)() end
   while true do pcall(deep) end
 end)
+attempt("clean-up without an end in many coroutines", function()
+  local function nest(n)
+    local _ <close> = closing(stubborn)
+    if n > 0 then coroutine.wrap(nest)(n - 1) end
+    forever()
+  end
+  nest(100)
+end)
+attempt("clean-up without an end in many tasks", function()
+  for _ = 1, 50 do
+    eddy.spawn(function()
+      local _ <close> = closing(stubborn)
+      while true do pcall(eddy.sleep, 1000) end
+    end)
+  end
+  eddy.sleep(0)
+  forever()
+end)
 attempt("a caught loop in eddy.atomic", function() while true do pcall(eddy.atomic, stubborn) end end)
 attempt("a caught loop in a shield", function() eddy.shield(math.huge, stubborn) end)
 attempt("a caught loop in eddy.defer", function()

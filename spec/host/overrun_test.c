@@ -115,6 +115,27 @@ static void test_kill_after (void) {
   }
 }
 
+/* The clean-up of many tasks has a tenth of a second together, and each a moment then. */
+static void test_clean_up_without_an_end (void) {
+  static const char chunk[] =
+    "for i = 1, 100 do eddy.spawn(function() "
+    "local _ <close> = setmetatable({}, {__close = function() "
+    "while true do pcall(function() while true do end end) end end}) "
+    "while true do pcall(eddy.sleep, 1) end end) end eddy.sleep(1)";
+  witness w;
+  eddy_config config = witnessed(&w);
+  eddy *e;
+  uint64_t began;
+  config.kill_after_ns = 20 * MS;
+  e = open_with(&config);
+  spawn_text(e, chunk);
+  while (eddy_step(e, UINT64_MAX) == EDDY_BUSY) {}
+  began = uv_hrtime();
+  CHECK_EQ(eddy_close(e, 0), 101);
+  CHECK(uv_hrtime() - began < 5000 * (uint64_t)MS); /* not 100 times a tenth */
+  eddy_release(e);
+}
+
 static void test_limits_of_one_task (void) {
   static const char *const texts[] = {"", "CPU time (cpu)", "bytes of memory (memory)"};
   for (int i = 0; i < 3; i++) {
@@ -190,6 +211,7 @@ int main (void) {
   test_runaways_beside_a_frame();
   test_a_host_decides();
   test_kill_after();
+  test_clean_up_without_an_end();
   test_limits_of_one_task();
   test_blocking_is_reported();
   test_the_allocator_is_given_back();
