@@ -15,6 +15,7 @@
 #include "core/block.h"
 #include "core/class.h"
 #include "core/coroutine.h"
+#include "core/ending.h"
 #include "core/error.h"
 #include "core/loop.h"
 #include "core/permit.h"
@@ -166,6 +167,7 @@ static void open_kernel (lua_State *L, ed_loop *loop, int box) {
   ed_open_var(L, loop, box);
   ed_open_atomic(L, box);
   ed_open_xpcall(L);
+  ed_open_ending(L, box);
   ed_open_run(L, box);
   ed_open_probe(L, box);
   ed_open_permit(L, box);

@@ -5,6 +5,7 @@
 ** back; its '<close>' variables run once and cannot wait; its blocks are taken away.
 */
 #include "core/block.h"
+#include "core/ending.h"
 #include "core/limits.h"
 #include "core/loop.h"
 #include "core/task.h"
@@ -54,6 +55,7 @@ static void finish_kill (ed_task *task) {
   discard_scopes(task);
   loop->current = task;
   ed_task_close(task);
+  if (task->has_ending) ed_ending_kill(task);
   loop->current = before;
   if (task->op != NULL) ed_op_abandon(task);
   ed_cancel_forget(loop->L, loop, &task->root);

@@ -67,6 +67,7 @@ static void init_tables (lua_State *L, ed_loop *loop) {
   loop->cancels = new_table_ref(L, NULL);
   loop->reasons = new_table_ref(L, NULL);
   loop->tracebacks = new_table_ref(L, "k");
+  loop->endings = new_table_ref(L, NULL);
   loop->origin = new_table_ref(L, "v");
   loop->names = new_table_ref(L, "k");
   loop->vars = new_table_ref(L, "k");

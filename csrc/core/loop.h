@@ -143,6 +143,7 @@ struct ed_loop {
   int cancels;               /* scope -> cancellation error */
   int reasons;               /* scope -> reason */
   int tracebacks;            /* task -> text, weak keys */
+  int endings;               /* task -> what it closes at its end (core/ending) */
   int origin;                /* the failure that was passed on last (core/trace) */
   int names;                 /* task -> name, weak keys */
   int vars;                  /* coroutine -> chain of bindings, weak keys */

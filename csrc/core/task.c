@@ -18,6 +18,7 @@
 #include "core/block.h"
 #include "core/class.h"
 #include "core/coroutine.h"
+#include "core/ending.h"
 #include "core/error.h"
 #include "core/limits.h"
 #include "core/loop.h"
@@ -197,6 +198,8 @@ static int conclude_safely (lua_State *L, ed_task *task) {
 
 static int joined_k (lua_State *L, int status, lua_KContext ctx);
 
+static int ending_k (lua_State *L, int status, lua_KContext ctx);
+
 static int end_of_body (lua_State *L, ed_task *task) {
   while (task->scope != &task->root) { /* groups that no <close> variable held */
     ed_scope *open = task->scope;
@@ -210,6 +213,8 @@ static int end_of_body (lua_State *L, ed_task *task) {
     task->is_joining = true;
     return ed_task_join_children(L, &task->root, (lua_KContext)task, joined_k);
   }
+  if (task->has_ending)
+    return ed_ending_call(L, task, HANDLER, (lua_KContext)task, ending_k);
   task->root.is_closed = true;
   return conclude_safely(L, task);
 }
@@ -217,6 +222,22 @@ static int end_of_body (lua_State *L, ed_task *task) {
 static int joined_k (lua_State *L, int status, lua_KContext ctx) {
   (void)status;
   return end_of_body(L, (ed_task *)ctx);
+}
+
+/*
+** What was left has been closed. An error of that takes the place of what the body ended with, as an
+** error in a '<close>' variable does; but no failure is lost to a cancellation.
+*/
+static int ending_k (lua_State *L, int status, lua_KContext ctx) {
+  ed_task *task = (ed_task *)ctx;
+  if (status != LUA_OK && status != LUA_YIELD) {
+    if (lua_gettop(L) > FUNCTION && !(task->has_failed && is_cancellation(L, task, -1)))
+      lua_replace(L, FUNCTION);
+    lua_settop(L, FUNCTION);
+    task->has_failed = true;
+    task->nargs = (int)ed_scope_failures(&task->root);
+  }
+  return end_of_body(L, task);
 }
 
 static int body_k (lua_State *L, int status, lua_KContext ctx) {
@@ -256,6 +277,7 @@ static void init_task (
   task->state = ED_TASK_READY;
   task->atomic = task->shape = task->outcome = 0;
   task->has_started = task->is_seen = task->is_in_frame = task->has_vars = false;
+  task->has_ending = false;
   task->is_joining = task->is_on_stack = task->is_killed = task->has_yielded = false;
   task->is_held = task->has_failed = task->has_limits = task->is_preempted = false;
   task->round = 0;

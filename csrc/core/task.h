@@ -71,6 +71,7 @@ struct ed_task {
   bool is_seen : 1;     /* a script may hold this task: its userdata is not reused */
   bool is_in_frame : 1; /* its userdata is an argument of its base frame only */
   bool has_vars : 1;    /* task-local variables are bound (core/var) */
+  bool has_ending : 1;  /* there is something to be closed (core/ending) */
   bool is_joining : 1;  /* waits for the children of its innermost scope */
   bool is_on_stack : 1; /* the result lies on its coroutine, which it keeps */
   bool is_killed : 1;

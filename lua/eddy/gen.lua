@@ -5,6 +5,11 @@
 -- that task. Owns the coroutine until it has ended or the closing value is closed: closing raises in
 -- the producer's `emit`, so that its `<close>` variables run in the closing task and may await too.
 --
+-- One that is neither ended nor closed is closed at the end of the task that made it (that took its
+-- first value, if that one is gone): not by the collector, which can only tell when nobody will.
+-- Such a task has a set of them (core.ending), with weak keys; what the collector finds is kept in the
+-- set's field `left`, and closed before then when the task begins another generator.
+--
 -- A producer has a protected frame under it (unlike coroutine.create), because Lua runs `<close>`
 -- variables of an erring coroutine in a way that lets them await only if something catches the error.
 
@@ -21,13 +26,20 @@ local gen = {}
 local PATIENCE = 256
 
 --- The closing value, and the state: `thread_`; `has_started_`, `is_running_`, `has_ended_`; the error that
---- is to be raised in `problem_`, with the text `trace_`, when `has_failed_`; `stop_`, which `emit` raises once it is there.
+--- is to be raised in `problem_`, with the text `trace_`, when `has_failed_`; `stop_`, which `emit` raises once it is there;
+--- the task that made it, `maker_`, until it has started; then the set that it is in, `set_`, and its `number_`.
 local Generator = { __name = "eddy.Generator" }
 Generator.__index = Generator
 
 local closing_values = setmetatable({}, { __mode = "k" })   -- iterator function -> Generator
 
 function iterate.closing_value(iter) return closing_values[iter] end
+
+--- It has ended, or is about to be: there is nothing to close.
+local function finish(self)
+  self.has_ended_ = true
+  if self.set_ then self.set_[self], self.set_ = nil, nil end
+end
 
 -- ---- The producer's side -----------------------------------------------------------------------
 
@@ -55,7 +67,7 @@ local function produce(self, fn)
     if err ~= self.stop_ then self.trace_ = core.trace(err) end
     return err
   end, new_emit(self))
-  self.has_ended_ = true
+  finish(self)
   if not ok then self.has_failed_, self.problem_ = true, err end
 end
 
@@ -71,10 +83,12 @@ end
 local function deliver(self, ok, ...)
   self.is_running_ = false
   if ok and not self.has_ended_ then return ... end
-  self.has_ended_ = true
+  finish(self)
   if not ok then error((...), 0) end   -- the coroutine could not even run its own frame
   if self.has_failed_ then raise_problem(self) end
 end
+
+local register   -- see below
 
 local function step(self)
   if self.has_ended_ then return nil end
@@ -82,33 +96,95 @@ local function step(self)
     if status(self.thread_) == "dead" then return nil end   -- killed with the task that was stepping it
     error("the generator is already running: somebody else waits for its next value", 2)
   end
+  if not self.set_ then register(self) end
   self.has_started_, self.is_running_ = true, true
   return deliver(self, resume(self.thread_))
 end
 
 --- It catches whatever `emit` raises.
 local function close_hard(self)
-  self.has_ended_ = true
+  finish(self)
   local ok, err = co.close(self.thread_)
   if not ok and err ~= self.stop_ then error(err, 0) end
 end
 
 local function close(self)
-  if self.has_ended_ or not self.has_started_ or status(self.thread_) == "dead" then
-    self.has_ended_ = true
-    return
-  end
+  if self.has_ended_ or not self.has_started_ or status(self.thread_) == "dead" then return finish(self) end
   if self.is_running_ then error("cannot close a generator that is running", 3) end
   self.stop_ = core.error { kind = "closed", op = "gen", message = "the generator was closed" }
   self.is_running_ = true
   local ok, err = resume(self.thread_)
   self.is_running_ = false
   if not ok then
-    self.has_ended_ = true
+    finish(self)
     error(err, 0)
   end
   if not self.has_ended_ then return close_hard(self) end
   if self.has_failed_ and self.problem_ ~= self.stop_ then raise_problem(self) end
+end
+
+-- ---- What was left in the middle ---------------------------------------------------------------
+
+local numbers = 0   -- of generators that have started
+
+--- Close those of the list, the newest first, whatever happens; raise the last error.
+local function drain(list)
+  local failed, problem
+  while #list > 0 do
+    local self = table.remove(list)
+    if self.is_running_ then   -- somebody else's from now on
+      self.set_ = nil
+    else
+      local ok, err = pcall(close, self)
+      if not ok then failed, problem = true, err end
+    end
+  end
+  if failed then error(problem, 0) end
+end
+
+local Rest = { __close = drain }   -- the task is killed while one of them is closed
+
+local function close_list(list)
+  table.sort(list, function(a, b) return a.number_ < b.number_ end)
+  local rest <close> = setmetatable(list, Rest)
+  drain(rest)
+end
+
+--- At the end of the task whose set it is.
+core.on_ending(function(set)
+  local list = {}
+  for self in pairs(set) do   -- those in `left` are among them
+    if self ~= "left" then list[#list + 1] = self end
+  end
+  close_list(list)
+end)
+
+--- Those that the collector has found: it has made sure that nobody else will close them.
+local function close_left(set)
+  local list = set.left
+  set.left = false
+  local ok, err = pcall(close_list, list)
+  if ok then return end
+  if core.cancels(err) then error(err, 0) end
+  core.report(err)
+end
+
+--- The generator begins: who closes it if nobody does?
+function register(self)
+  local maker, current = self.maker_, core.current()
+  self.maker_ = nil
+  local set = maker and core.ending(maker) or current and core.ending(current)
+  if not set then return end
+  if set.left and maker == current and core.awaitable() then close_left(set) end
+  numbers = numbers + 1
+  self.number_, self.set_, set[self] = numbers, set, true
+end
+
+function Generator:__gc()
+  local set = self.set_
+  if not set or self.has_ended_ then return end
+  local left = set.left or {}
+  left[#left + 1], set.left = self, left
 end
 
 --- End the producer now: its `<close>` variables run. An error of theirs is raised here. Can be
@@ -137,7 +213,8 @@ end
 ---
 --- Leaving the loop early closes the producer: `emit` raises an error of kind `"closed"` in it, so that
 --- its `<close>` variables run. Who steps the iterator by hand closes it by hand, with the fourth result:
---- `closing:close()`. One task at a time may ask for a value.
+--- `closing:close()`. What nobody closes is closed at the end of the task that made it. One task at a
+--- time may ask for a value.
 ---
 --- (Lua 5.4.4 itself forgets to close a loop left by `break` when a function captures a variable of the
 --- loop's body; `return`, `goto`, and variables declared outside of the body are not affected.)
@@ -148,7 +225,8 @@ end
 ---@return table closing        a `<close>` value with `close()`
 function gen.new(fn)
   misuse.check_callable("gen", 1, fn)
-  local self = setmetatable({ has_started_ = false, is_running_ = false, has_ended_ = false }, Generator)
+  local self = setmetatable({ has_started_ = false, is_running_ = false, has_ended_ = false, maker_ = core.current() },
+    Generator)
   self.thread_ = create(function() produce(self, fn) end)
   local function next_values() return step(self) end
   closing_values[next_values] = self

@@ -221,6 +221,19 @@ function TestGenerators:test_s160_a_generator_that_is_not_exhausted()
   task:cancel()
   task:join()
   lu.assertEquals({ closed, sem:available() }, { { "at the end of the scope" }, 1 })
+  closed = {}
+  task = eddy.spawn(function()   -- nobody holds it
+    local value = (eddy.gen(function(emit)
+      local _ <close> = sem:acquire()
+      local _ <close> = on_close(function() eddy.sleep(1) closed[#closed + 1] = "at the end of the scope" end)
+      emit(1)
+    end))()
+    for _ = 1, 3 do collectgarbage() end
+    eddy.sleep(1)
+    lu.assertEquals({ value, closed, sem:available() }, { 1, {}, 0 })
+  end)
+  task:await()
+  lu.assertEquals({ closed, sem:available() }, { { "at the end of the scope" }, 1 })
 end
 
 function TestGenerators:test_s161_awaits_in_metamethods()
