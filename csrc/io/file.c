@@ -129,9 +129,7 @@ static const char *kind_of (mode_t mode) {
 static int finish_open (lua_State *L, ed_op *op) {
   job *j = (job *)op;
   ed_file *file = ed_class_push_raw(L, op->loop, ED_CLASS_FILE, sizeof *file, 0);
-  file->fd = j->fd; /* taken */
-  j->fd = -1;
-  op->loop->nfiles++;
+  file->fd = -1;
   lua_createtable(L, 0, 5);
   lua_pushstring(L, kind_of(j->stat.st_mode));
   lua_setfield(L, -2, "kind");
@@ -143,6 +141,9 @@ static int finish_open (lua_State *L, ed_op *op) {
   set_field(L, "mtime_ns", (lua_Integer)j->stat.st_mtim.tv_nsec);
 #endif
   set_field(L, "ino", (lua_Integer)j->stat.st_ino);
+  file->fd = j->fd; /* taken last: nothing can fail from here */
+  j->fd = -1;
+  op->loop->nfiles++;
   return 2;
 }
 
