@@ -14,15 +14,12 @@ local function interrupt()
   io.popen("kill -INT $PPID"):close()
 end
 
---- An interrupt can cut its own line off between `popen` and `close`: the collector closes what was opened.
-local function close()
-  console.close()
-  collectgarbage()
-end
+--- For who is interrupted himself, perhaps before he could close a pipe: it is told by a line.
+local function new_killer() return io.popen("read line; kill -INT $PPID", "w") end
 
 local function open()
   console.open()
-  return setmetatable({}, { __close = close })
+  return setmetatable({}, { __close = console.close })
 end
 
 local TestReadable = waits.class(lu, {
@@ -80,8 +77,10 @@ end
 
 function TestConsole:test_interrupt_of_a_line_that_never_waits()
   local _ <close> = open()
+  local killer <close> = new_killer()
   local line = eddy.background(function()
-    interrupt()
+    killer:write "\n"
+    killer:flush()
     while true do end
   end)
   console.line(line)
@@ -91,9 +90,11 @@ end
 
 function TestConsole:test_interrupt_inside_a_coroutine_of_the_line()
   local _ <close> = open()
+  local killer <close> = new_killer()
   local line = eddy.background(function()
     local spin = coroutine.wrap(function()
-      interrupt()
+      killer:write "\n"
+      killer:flush()
       while true do coroutine.yield() end
     end)
     while true do spin() end
