@@ -356,8 +356,7 @@ static int l_group_spawn (lua_State *L) {
 */
 static int l_group_spawn_with (lua_State *L) {
   ed_block *block = check_open(L);
-  lua_remove(L, 1);
-  return ed_task_spawn_with(L, ed_loop_of(L), &block->scope);
+  return ed_task_spawn_with(L, ed_loop_of(L), &block->scope, 2);
 }
 
 /*

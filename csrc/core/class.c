@@ -44,14 +44,15 @@ void *ed_class_push (lua_State *L, ed_loop *loop, ed_class id, size_t size, int 
   return memset(ed_class_push_raw(L, loop, id, size, nuv), 0, size);
 }
 
-static const char *class_name (lua_State *L, ed_loop *loop, ed_class id) {
+/* The name must not come to lie where a missing argument would be. */
+int ed_class_refuse (lua_State *L, ed_loop *loop, int arg, ed_class id) {
+  bool is_missing = lua_isnone(L, arg);
+  const char *name;
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->metatable[id]);
   lua_getfield(L, -1, "__name");
-  return lua_tostring(L, -1);
-}
-
-int ed_class_refuse (lua_State *L, ed_loop *loop, int arg, ed_class id) {
-  return luaL_typeerror(L, arg, class_name(L, loop, id));
+  name = lua_tostring(L, -1);
+  if (!is_missing) return luaL_typeerror(L, arg, name);
+  return luaL_argerror(L, arg, lua_pushfstring(L, "%s expected, got no value", name));
 }
 
 /* Rounded up by hand: on a plain x86-64 ceil() is a call. */

@@ -160,8 +160,8 @@ uint32_t ed_scope_failures (const ed_scope *scope);
 /* Let go of an ended task that kept its slot (a failed child, a held member of a gather). */
 void ed_task_release (ed_task *task);
 
-/* spawn_with in 'owner': the options are at 1, the function at 2, its arguments behind. */
-int ed_task_spawn_with (lua_State *L, ed_loop *loop, ed_scope *owner);
+/* spawn_with in 'owner': the options are at 'index', then the function and its arguments. */
+int ed_task_spawn_with (lua_State *L, ed_loop *loop, ed_scope *owner, int index);
 
 /*
 ** The name of a live task into 'text': given by the script or made from its number. Needs a few

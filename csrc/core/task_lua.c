@@ -140,20 +140,37 @@ void ed_task_set_name (lua_State *L, ed_loop *loop, int task, int name) {
   lua_pop(L, 1);
 }
 
-int ed_task_spawn_with (lua_State *L, ed_loop *loop, ed_scope *owner) {
+static bool is_option (lua_State *L, int key) {
+  static const char *const options[] = {"name", "slice", "cpu", "memory", NULL};
+  const char *const *at = options;
+  if (lua_type(L, key) != LUA_TSTRING) return false;
+  while (*at != NULL && strcmp(*at, lua_tostring(L, key)) != 0) at++;
+  return *at != NULL;
+}
+
+/* Leaves the name, or nil. */
+static void check_options (lua_State *L, int index) {
+  luaL_checktype(L, index, LUA_TTABLE);
+  for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1))
+    if (!is_option(L, -2))
+      luaL_error(L, "unknown spawn_with option '%s'", luaL_tolstring(L, -2, NULL));
+  if (lua_getfield(L, index, "name") != LUA_TNIL && !lua_isstring(L, -1))
+    luaL_error(L, "spawn_with option 'name' must be a string");
+}
+
+int ed_task_spawn_with (lua_State *L, ed_loop *loop, ed_scope *owner, int index) {
   ed_limits limits;
   bool has_limits;
   ed_task *task;
-  luaL_checktype(L, 1, LUA_TTABLE);
-  ed_check_callable(L, 2);
-  has_limits = ed_limits_check(L, 1, &limits);
-  if (lua_getfield(L, 1, "name") != LUA_TNIL) luaL_checkstring(L, -1);
-  lua_replace(L, 1);
+  check_options(L, index);
+  ed_check_callable(L, index + 1);
+  has_limits = ed_limits_check(L, index, &limits);
+  lua_replace(L, index);
   if (has_limits) ed_limits_prepare(L, loop, &limits);
-  task = ed_task_spawn(L, loop, owner, lua_gettop(L) - 2, true);
+  task = ed_task_spawn(L, loop, owner, lua_gettop(L) - index - 1, true);
   task->site = ed_site_here(L, loop);
   if (has_limits) ed_limits_set(task, &limits);
-  if (!lua_isnil(L, 1)) ed_task_set_name(L, loop, 2, 1);
+  if (!lua_isnil(L, index)) ed_task_set_name(L, loop, index + 1, index);
   return 1;
 }
 
@@ -164,7 +181,7 @@ int ed_task_spawn_with (lua_State *L, ed_loop *loop, ed_scope *owner) {
 */
 static int l_spawn_with (lua_State *L) {
   ed_task *parent = check_spawner(L);
-  return ed_task_spawn_with(L, parent->loop, parent->scope);
+  return ed_task_spawn_with(L, parent->loop, parent->scope, 1);
 }
 
 /*

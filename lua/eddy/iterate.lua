@@ -158,9 +158,30 @@ local function in_group(body)
 end
 
 --- How many elements: a list that knows (`n`, as the lists of gather and map do) may hold nils.
-local function length_of(list)
+local function check_length(name, list)
   local n = list.n
-  return math.type(n) == "integer" and n or #list
+  if type(n) ~= "number" then return #list end
+  n = math.tointeger(n)
+  if n and n >= 0 then return n end
+  error(("bad argument #1 to '%s' (its 'n' must be a whole number of at least 0)"):format(name), 3)
+end
+
+local PIECE = 4096   -- elements copied at a time
+
+--- A list that says it is far longer than it is takes no longer to copy, unless its metatable can
+--- make elements: then others have their turns meanwhile.
+local function copy(list, n)
+  local values, is_plain = {}, getmetatable(list) == nil
+  local length = is_plain and math.min(n, #list) or n
+  for from = 1, length, PIECE do
+    table.move(list, from, math.min(from + PIECE - 1, length), from, values)
+    if not is_plain then checkpoint() end
+  end
+  if length == n then return values end
+  for key, value in next, list do
+    if math.type(key) == "integer" and key > length and key <= n then values[key] = value end
+  end
+  return values
 end
 
 --- Call `fn(value, index)` for each element in a task of its own, at most `limit` at a time, and
@@ -175,11 +196,10 @@ end
 function iterate.map(list, fn, options)
   misuse.check_table("map", 1, list)
   misuse.check_callable("map", 2, fn)
-  local limit = check_limit("map", options)
+  local limit, n = check_limit("map", options), check_length("map", list)
   misuse.check_awaitable()
   checkpoint()
-  local n = length_of(list)
-  local values, results = table.move(list, 1, n, 1, {}), { n = n }
+  local values, results = copy(list, n), { n = n }
   in_group(function(group, lost)
     local start, wait_for_place = new_crew(group, limit, function(index)
       local value = values[index]
