@@ -47,7 +47,8 @@ LUA_V  := $(if $(filter %5.5 %55,$(LUA_PC)),5.5,5.4)
 # Each goal needs some of the sets that tools/setup.sh knows. The rock never installs packages.
 GOALS  := $(if $(MAKECMDGOALS),$(MAKECMDGOALS),all)
 BARE   := clean help uninstall
-NEEDS  := $(if $(filter-out $(BARE),$(GOALS)),build) $(if $(filter test sanitize stress tsan,$(GOALS)),test) \
+NEEDS  := $(if $(filter-out $(BARE),$(GOALS)),build) $(if $(filter test sanitize valgrind stress tsan,$(GOALS)),test) \
+	$(if $(filter valgrind,$(GOALS)),valgrind) \
 	$(if $(filter check check-% lint format,$(GOALS)),check) $(if $(filter fuzz,$(GOALS)),fuzz) $(if $(filter bench,$(GOALS)),bench)
 IS_ROCK := $(filter rock rock-install,$(GOALS))
 PROBE  := TLS=$(TLS) HTTP=$(HTTP) PKG_CONFIG_PATH="$(PC_DIRS)$$PKG_CONFIG_PATH" CC="$(CC)" LUA="$(LUA)" LUA_PC="$(LUA_PC)" \
@@ -128,6 +129,9 @@ LD_asan      := $(SANITIZE)
 CC_tsan      := $(CC)
 CFLAGS_tsan  := $(COMMON) -O1 -g -DED_DEBUG=1 $(TSAN)
 LD_tsan      := $(TSAN)
+CC_memcheck     := $(CC)
+CFLAGS_memcheck := $(COMMON) -O1 -g -DED_DEBUG=1 -DED_MEM_KEEP=0
+LD_memcheck     :=
 CXX_COMMON    := -std=c++17 -Wall -Wextra $(if $(WERROR),-Werror) -pthread -Icsrc $(CPPFLAGS) $(LUA_CFLAGS)
 CXXFLAGS_plain := $(CFLAGS)
 CXXFLAGS_asan  := -O1 -g $(SANITIZE)
@@ -252,6 +256,7 @@ $(B)/spec/fuzz/fuzz_llhttp $(B)/asan/spec/fuzz/fuzz_llhttp $(B)/fuzz/bin/fuzz_ll
 $(eval $(call variant,$(B),plain))
 $(eval $(call variant,$(B)/asan,asan))
 $(eval $(call variant,$(B)/tsan,tsan))
+$(eval $(call variant,$(B)/memcheck,memcheck))
 $(eval $(call variant,$(B)/rock,plain))
 $(eval $(call variant,$(B)/fuzz,fuzz))
 .SECONDARY:
@@ -298,7 +303,7 @@ host_part    = 'hosts=$(LUA) tools/hosts.lua $(1) $(ALL_HOSTS)'
 EXAMPLE_PART = $(if $(EXAMPLES),'examples=$(LUA) tools/examples.lua $(EXAMPLES)')
 USER_PARTS   = 'install=sh tools/try_install.sh $(MAKE) $(LUA) $(abspath $(B))' 'rock=sh tools/try_rock.sh $(LUAROCKS) $(LUA) $(abspath $(B))'
 
-.PHONY: demo test sanitize stress tsan fuzz bench examples
+.PHONY: demo test sanitize valgrind stress tsan fuzz bench examples
 demo: program ## run the demonstration: examples/crawl.lua, with ARGS="..." if you like
 	$(Q)$(B)/bin/eddy examples/crawl.lua $(ARGS)
 
@@ -310,13 +315,26 @@ sanitize: $(B)/asan/bin/lua $(B)/asan/bin/eddy $(B)/asan/bin/sweep $(PICKED:%=$(
 	$(Q)$(ENV) $(SAN_ENV) $(LUA) tools/suite.lua $(if $(SPEC),--some) \
 		$(call native_parts,$(B)/asan) $(call spec_part,$(B)/asan/bin/lua) $(call sweep_part,$(B)/asan) $(if $(SPEC),,$(call host_part,$(B)/asan))
 
-# SEEDS random models of STEPS steps, REQUESTS random requests over one pool, and the sweeps at every point.
+# What ASan cannot see: values that nobody has set. Programs that the tests start run without it. It is some
+# 20 times slower, so without SPEC it is these, and the C tests.
+MEMCHECK ?= core/ sync/ conformance/ regress/ io/ http/client host/
+VALGRIND ?= valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
+	--errors-for-leak-kinds=definite --num-callers=30 $(VALGRIND_OPTIONS)
+valgrind: $(B)/memcheck/bin/lua $(B)/memcheck/bin/eddy $(PICKED_C:%=$(B)/memcheck/%) ## kernel, streams and the C tests under valgrind; SPEC=... for others
+	$(Q)$(ENV) EDDY_PROGRAM=$(abspath $(B))/memcheck/bin/eddy EDDY_PART_TIMEOUT=$(PART_TIME) $(LUA) tools/suite.lua --some \
+		$(foreach t,$(PICKED_C),'$(t)=$(VALGRIND) $(B)/memcheck/$(t)') \
+		'spec=$(VALGRIND) $(B)/memcheck/bin/lua spec/run.lua --patience=20 $(or $(SPEC),$(MEMCHECK))'
+
+# SEEDS random models of STEPS steps, REQUESTS random requests over one pool, and the sweeps at every point: a
+# quarter of an hour, several times that with SAN=1. SEEDS=2 REQUESTS=20000 halves it. A part that takes longer
+# than PART_TIME seconds is stopped and has failed, so that the whole takes seven times that at most.
+PART_TIME ?= 7200
 STEPS ?= 200
 SEEDS ?= 20
 REQUESTS ?= 1000000
 STRESS_B := $(B)$(if $(SAN),/asan)
 stress: $(STRESS_B)/bin/lua $(STRESS_B)/bin/eddy $(STRESS_B)/bin/sweep $(STRESS_B)/spec/host/race_test ## sweep every scenario at every point, and random models; SAN=1 under ASan and UBSan
-	$(Q)$(ENV) $(if $(SAN),$(SAN_ENV)) EDDY_PART_TIMEOUT=7200 $(LUA) tools/suite.lua \
+	$(Q)$(ENV) $(if $(SAN),$(SAN_ENV)) EDDY_PART_TIMEOUT=$(PART_TIME) $(LUA) tools/suite.lua \
 		'models=$(STRESS_B)/bin/lua spec/stress/kernel_stress.lua $(SEEDS) $(STEPS)' \
 		'http=$(STRESS_B)/bin/lua spec/stress/http_stress.lua $(REQUESTS)' \
 		'sweep=$(STRESS_B)/bin/sweep spec/sweep/run.lua --all $(SWEEP)' \

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- The test runner: lua spec/run.lua [-v] [-s] [NAME...]
+-- The test runner: lua spec/run.lua [-v] [-s] [--patience=N] [NAME...]
 --
 -- Runs every spec/**/*_spec.lua, or those tests whose full name (`io/stream:TestRead.test_end`) holds
 -- one of the NAMEs. -v names each test, -s shuffles.
@@ -19,8 +19,10 @@ package.path = "./?.lua;" .. package.path
 
 local filters, flags, verbose = {}, {}, false
 local disturb, disturb_n   -- see below
+local patience = 1         -- --patience=N: tests may take so many times longer
 for _, word in ipairs(arg) do
   if word == "-v" then verbose = true
+  elseif word:find "^%-%-patience=%d+$" then patience = tonumber(word:match "%d+")
   elseif word:find "^%-%-%a+=%d+$" then disturb, disturb_n = word:match "^%-%-(%a+)=(%d+)$"
   elseif word:sub(1, 1) == "-" then flags[#flags + 1] = word
   else filters[#filters + 1] = (word:gsub("^spec/", ""):gsub("_spec%.lua$", ""):gsub("%.lua$", "")) end
@@ -103,7 +105,7 @@ local function run_once(class, name, method_name)
   local _ <close> = configure(class.config or {})
   if method_name:match("^test_outside") then return run_body(self, name, method) end
   run_disturbed(function() run_body(self, name, method) end, {
-    timeout = class.timeout or DEFAULT_TIMEOUT, clock = class.clock or "real", leaks = class.leaks,
+    timeout = patience * (class.timeout or DEFAULT_TIMEOUT), clock = class.clock or "real", leaks = class.leaks,
     seed = disturb == "seed" and math.tointeger(disturb_n) or class.seed,
   })
 end

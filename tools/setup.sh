@@ -6,7 +6,8 @@
 #   setup.sh try SET...       the same for what is missing, but go on when it cannot be had
 #
 # Sets: build (compiler, Lua, libuv, OpenSSL, zlib), rock (the same, headers only), test, check,
-# fuzz, bench, examples (what hosts in examples/embed need). With EDDY_NO_DEPS=1 the install line is only printed, and the exit status is 1.
+# fuzz, valgrind, bench, examples (what hosts in examples/embed need). With EDDY_NO_DEPS=1 the install
+# line is only printed, and the exit status is 1.
 set -eu
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -52,6 +53,8 @@ missing_check() {
 
 missing_fuzz() { need_program "${CLANG:-clang}" "clang with libFuzzer"; }
 
+missing_valgrind() { need_program valgrind "valgrind"; }
+
 missing_bench() {
   need_module luv
   need_module cqueues
@@ -72,6 +75,7 @@ packages_apt() {
     test) say lua-unit luarocks openssl lua-cjson lua-dkjson ;;
     check) say lua-check clang-format luarocks ;;
     fuzz) say clang ;;
+    valgrind) say valgrind ;;
     bench) say lua-luv lua-cqueues wrk ;;
     examples) say libsdl2-dev libglib2.0-dev g++ ;;
   esac
@@ -83,6 +87,7 @@ packages_dnf() {
     test) say luarocks openssl ;;
     check) say clang-tools-extra luarocks ;;
     fuzz) say clang compiler-rt ;;
+    valgrind) say valgrind ;;
     bench) say wrk ;;
     examples) say SDL2-devel glib2-devel gcc-c++ ;;
   esac
@@ -94,6 +99,7 @@ packages_apk() {
     test) say luarocks5.4 openssl ;;
     check) say clang-extra-tools luarocks5.4 ;;
     fuzz) say clang compiler-rt ;;
+    valgrind) say valgrind ;;
     bench) say wrk ;;
     examples) say sdl2-dev glib-dev g++ ;;
   esac
@@ -105,6 +111,7 @@ packages_pacman() {
     test) say lua54-luarocks openssl ;;
     check) say clang luacheck lua54-luarocks ;;
     fuzz) say clang compiler-rt ;;
+    valgrind) say valgrind ;;
     bench) say wrk ;;
     examples) say sdl2 glib2 ;;
   esac

@@ -398,7 +398,7 @@ static int push_address (lua_State *L, ed_stream *stream, const asking *ask) {
 }
 
 static int push_path (lua_State *L, ed_stream *stream, const asking *ask) {
-  char path[128];
+  char path[128] = ""; /* libuv looks at the first byte, also when there is no path */
   size_t len = sizeof path;
   int status = ask->pipe(&stream->handle.uv.pipe, path, &len);
   if (status < 0) return ed_error_uv(L, status, ask->op, stream->target);
