@@ -169,6 +169,9 @@ int ed_task_spawn_with (lua_State *L, ed_loop *loop, ed_scope *owner, int index)
 */
 void ed_task_name (lua_State *L, ed_task *task, char *text, size_t room);
 
+/* The same for who is waited for, who may have ended just now. */
+void ed_task_describe (ed_task *task, char *text, size_t room);
+
 /* As part of a sentence: task 7, or task 'x'. */
 void ed_task_quote (lua_State *L, ed_task *task, char *text, size_t room);
 

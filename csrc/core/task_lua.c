@@ -57,7 +57,7 @@ static int finish_join (lua_State *L, ed_op *op) {
 }
 
 static void describe_join (const ed_op *op, char *text, size_t room) {
-  snprintf(text, room, "task %u", (unsigned)((const joining *)op)->task->id);
+  ed_task_describe(((const joining *)op)->task, text, room);
 }
 
 static const ed_optype await_type = {
@@ -272,6 +272,11 @@ void ed_task_name (lua_State *L, ed_task *task, char *text, size_t room) {
   else if (task == task->loop->root) snprintf(text, room, "main");
   else snprintf(text, room, "task %u", (unsigned)task->id);
   lua_pop(L, 2);
+}
+
+void ed_task_describe (ed_task *task, char *text, size_t room) {
+  if (ed_task_has_ended(task)) snprintf(text, room, "task %u", (unsigned)task->id);
+  else ed_task_name(task->loop->L, task, text, room);
 }
 
 void ed_task_quote (lua_State *L, ed_task *task, char *text, size_t room) {

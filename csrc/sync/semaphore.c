@@ -8,6 +8,7 @@
 
 #include "core/class.h"
 #include "core/probe.h"
+#include "sync/holders.h"
 #include "sync/sync.h"
 #include "sync/waitq.h"
 
@@ -15,6 +16,7 @@ typedef struct ed_semaphore {
   ed_link waiters;
   lua_Integer value;
   lua_Integer max; /* LUA_MAXINTEGER: no bound */
+  ed_holders holders;
 } ed_semaphore;
 
 typedef struct ed_permit {
@@ -79,6 +81,7 @@ static int finish_acquire (lua_State *L, ed_op *op) {
   permit->semaphore = a->semaphore;
   permit->count = a->count;
   a->is_granted = false; /* taken */
+  ed_holders_add(&a->semaphore->holders, op->task, permit);
   return 1;
 }
 
@@ -86,6 +89,7 @@ static void describe_acquire (const ed_op *op, char *text, size_t room) {
   const acquiring *a = (const acquiring *)op;
   snprintf(text, room, "a semaphore with %lld free, %lld wanted",
     (long long)a->semaphore->value, (long long)a->count);
+  ed_holders_describe(&a->semaphore->holders, text, room);
 }
 
 static const ed_optype acquire_type = {
@@ -124,7 +128,7 @@ static int l_semaphore (lua_State *L) {
   luaL_argcheck(L, n >= 0, 1, "must not be negative");
   luaL_argcheck(
     L, max >= n && max > 0, 2, "must be at least the initial value, and above 0");
-  s = ed_class_push(L, ed_loop_of(L), ED_CLASS_SEMAPHORE, sizeof *s, 0);
+  s = ed_class_push(L, ed_loop_of(L), ED_CLASS_SEMAPHORE, sizeof *s, 0); /* zero */
   ed_list_init(&s->waiters);
   s->value = n;
   s->max = max;
@@ -138,6 +142,7 @@ static bool take_now (lua_State *L, ed_loop *loop, ed_semaphore *s, lua_Integer 
   s->value -= count;
   permit->semaphore = s;
   permit->count = count;
+  ed_holders_add(&s->holders, loop->current, permit);
   return true;
 }
 
@@ -181,11 +186,18 @@ static int l_semaphore_try (lua_State *L) {
 ** Adds permits without a permit object; above the maximum raises.
 */
 static int l_semaphore_release (lua_State *L) {
-  ed_semaphore *s = check_semaphore(L, ed_loop_of(L));
+  ed_loop *loop = ed_loop_of(L);
+  ed_semaphore *s = check_semaphore(L, loop);
   lua_Integer count = check_count(L, s);
   if (count > s->max - s->value)
     return luaL_error(L, "semaphore released above its maximum");
+  ed_holders_remove_any(&s->holders, loop->current);
   give(s, count);
+  return 0;
+}
+
+static int l_semaphore_gc (lua_State *L) {
+  ed_holders_finalize(&((ed_semaphore *)lua_touserdata(L, 1))->holders);
   return 0;
 }
 
@@ -209,6 +221,7 @@ static bool release_permit (lua_State *L, ed_loop *loop, ed_permit *permit) {
   if (s == NULL) return false;
   if (loop->probe != NULL) ed_probe_note_release(L, loop, 1);
   permit->semaphore = NULL;
+  ed_holders_remove(&s->holders, permit);
   if (permit->count > s->max - s->value) permit->count = s->max - s->value;
   give(
     s, permit->count); /* never above the maximum, also after a 'release' in its stead */
@@ -248,6 +261,7 @@ static const luaL_Reg methods[] = {
 };
 
 static const luaL_Reg meta[] = {
+  {"__gc", l_semaphore_gc},
   {NULL, NULL},
 };
 

@@ -63,7 +63,7 @@ static void drop_start (ed_op *op) {
 }
 
 static void describe_start (const ed_op *op, char *text, size_t room) {
-  snprintf(text, room, "task %u", (unsigned)((const starting *)op)->task->id);
+  ed_task_describe(((const starting *)op)->task, text, room);
 }
 
 /* ---- Lua half ---- */
