@@ -166,6 +166,7 @@ local function check_length(name, list)
   error(("bad argument #1 to '%s' (its 'n' must be a whole number of at least 0)"):format(name), 3)
 end
 
+local next_index = ipairs {}
 local PIECE = 4096   -- elements copied at a time
 
 --- A list that says it is far longer than it is takes no longer to copy, unless its metatable can
@@ -227,6 +228,9 @@ function iterate.each(iter, fn, options)
   if not misuse.is_callable(iter) then
     error(("bad argument #1 to 'each' (an iterator function expected, got %s; eddy.map takes lists)")
       :format(type(iter)), 2)
+  end
+  if iter == next or iter == next_index then   -- `each(pairs(t), fn)`: of three values only the first comes here
+    error("bad argument #1 to 'each' (the iterators of 'pairs' and 'ipairs' need their table; eddy.map takes lists)", 2)
   end
   misuse.check_callable("each", 2, fn)
   local limit = check_limit("each", options)

@@ -2,7 +2,7 @@
 -- An option of spawn_with that is none was ignored. Its name was checked as argument #-1, and in a
 -- group its options as `self`. A method called without its object was said to have got a table. The
 -- list of `map` with a negative `n` gave a negative `n`, one with a float or NaN was not asked, and a
--- large one kept the loop for as long as it takes to count to it.
+-- large one kept the loop for as long as it takes to count to it. `each(pairs(t), fn)` failed inside `next`.
 local lu = ...
 local eddy = require "eddy"
 
@@ -40,6 +40,12 @@ function TestArguments:test_a_method_without_its_object()
   raises("bad argument #1 to 'await' (eddy.Task expected, got number)", function() local _ = task.await(1) end)
   local get = eddy.queue().get
   raises("bad argument #1 to 'get' (eddy.Queue expected, got no value)", function() local _ = get() end)
+end
+
+function TestArguments:test_each_of_pairs()
+  local text = "bad argument #1 to 'each' (the iterators of 'pairs' and 'ipairs' need their table; eddy.map takes lists)"
+  raises(text, function() eddy.each(pairs { a = 1 }, nothing) end)
+  raises(text, function() eddy.each(ipairs { 1 }, nothing) end)
 end
 
 function TestArguments:test_the_n_of_a_list()
