@@ -144,19 +144,39 @@ end
 
 local Rest = { __close = drain }   -- the task is killed while one of them is closed
 
+local function is_older(a, b) return a.number_ < b.number_ end
+
 local function close_list(list)
-  table.sort(list, function(a, b) return a.number_ < b.number_ end)
+  table.sort(list, is_older)
   local rest <close> = setmetatable(list, Rest)
   drain(rest)
 end
 
---- At the end of the task whose set it is.
-core.on_ending(function(set)
+local function close_set(set)
   local list = {}
   for self in pairs(set) do   -- those in `left` are among them
     if self ~= "left" then list[#list + 1] = self end
   end
   close_list(list)
+end
+
+local function take_newest(set)
+  local newest
+  for self in pairs(set) do
+    if self ~= "left" and (not newest or self.number_ > newest.number_) then newest = self end
+  end
+  if newest then set[newest], newest.set_ = nil, nil end
+  return newest
+end
+
+--- At the end of the task whose set it is. What is still in it then could not be closed for want of
+--- memory.
+core.on_ending(function(set)
+  local ok, err = pcall(close_set, set)
+  for self in take_newest, set do
+    if not self.is_running_ then pcall(close, self) end
+  end
+  if not ok then error(err, 0) end
 end)
 
 --- Those that the collector has found: it has made sure that nobody else will close them.
@@ -165,6 +185,7 @@ local function close_left(set)
   set.left = false
   local ok, err = pcall(close_list, list)
   if ok then return end
+  if #list > 0 and not set.left then set.left = list end   -- there was no memory even to begin
   if core.cancels(err) then error(err, 0) end
   core.report(err)
 end

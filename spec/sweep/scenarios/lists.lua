@@ -31,6 +31,26 @@ function scenarios.gen_left(s)
   end
 end
 
+-- Nobody closes them but the ends of the tasks that made them.
+function scenarios.gen_dropped(s)
+  local function drop()
+    return (eddy.gen(function(emit)
+      local _ <close> = s.guard()
+      local _ <close> = eddy.defer(function() eddy.sleep(1) end)
+      for i = 1, 9 do emit(i) end
+    end)())
+  end
+  local child = eddy.spawn(function()
+    local _ <close> = s.guard()
+    drop()
+    eddy.sleep(1)
+    return drop()
+  end)
+  drop()
+  child:join()
+  drop()
+end
+
 function scenarios.map(s)
   local list = eddy.map({ 3, 1, 2 }, function(value, index)
     local _ <close> = s.guard()
