@@ -19,7 +19,7 @@ local WRONG = {
     { bearer = 1 }, { "a", bearer = "b" } },
   cookies = { "x", 1, { 1 }, { a = true } }, proxy = { 1, {}, true }, no_proxy = { 1, { 1 } }, verify = { "x", 1 },
   ca = { 1, {} }, cert = { 1, true }, key = { 1, true }, decode = { "gzip", 1 }, http_version = { 1.1, true },
-  max_body = { "1", {}, 0 / 0 }, stream = { 1, "x" }, unix = { 1, true }, resolve = { "x", { a = 1 } },
+  max_body = { "1", {}, 0 / 0, -1 }, stream = { 1, "x" }, unix = { 1, true }, resolve = { "x", { a = 1 } },
   retry = { "1", -1, 1.5, { attempts = "1" }, { times = 1 }, { statuses = 503 }, { statuses = { "503" } } },
   length = { "1", -1, 0.5 }, max_ratio = { "1", 0.5, 0 / 0 },
 }
@@ -75,7 +75,7 @@ local PLACES = {
   header_name = { function(byte, url) return http.get(url, { headers = { ["X" .. byte .. "Y"] = "1" } }) end },
   header_value = { function(byte, url) return http.get(url, { headers = { X = "a" .. byte .. "b" } }) end, "\t" },
   header_list = { function(byte, url) return http.get(url, { headers = { X = { "a", "b" .. byte } } }) end, "\t" },
-  header_host = { function(byte, url) return http.get(url, { headers = { Host = "a" .. byte .. "b" } }) end, "\t" },
+  header_host = { function(byte, url) return http.get(url, { headers = { Host = "a" .. byte .. "b" } }) end },
   cookie_name = { function(byte, url) return http.get(url, { cookies = { ["a" .. byte] = "1" } }) end },
   cookie_value = { function(byte, url) return http.get(url, { cookies = { a = "1" .. byte .. "2" } }) end },
   user = { function(byte, url) return http.get(url, { auth = { "a" .. byte .. "b", "" } }) end },
@@ -113,6 +113,7 @@ function TestInjection:test_wrong_strings_before_anything_is_sent()
     { unix = "" }, { unix = "a\0b" }, { ca = "" }, { auth = { "a:b", "c" } }, { auth = { bearer = "" } },
     { cookies = { ["a b"] = "x" } }, { cookies = { a = "x;y" } }, { resolve = { x = "" } },
     { body = "abc", length = 4 }, { body = "abc", headers = { ["Content-Length"] = 4 } },
+    { headers = { Host = "a b" } }, { headers = { Host = { "a", "b" } } }, { headers = { Host = "a/b" } },
   }
   for i, options in ipairs(cases) do
     local res, err = http.post(server.url, options)

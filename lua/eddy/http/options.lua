@@ -29,7 +29,7 @@ local options = {}
 ---@field key string?                path or PEM text
 ---@field decode boolean?            default true: undo gzip, deflate, br, zstd
 ---@field http_version string?       "1.1" is all there is
----@field max_body number?           bytes, decoded too; default 64 MiB, unlimited with `stream`
+---@field max_body number?           bytes, decoded too; default 64 MiB, unlimited with `stream`; math.huge is none
 ---@field max_ratio number?          of decoded bytes to received ones behind the first MiB; default 100, math.huge is none
 ---@field stream boolean?            return after the head; read the body in pieces
 ---@field retry (integer|{attempts: integer, statuses: integer[]})?  extra attempts; default 0
@@ -116,7 +116,7 @@ end
 
 local SHARED = {
   headers = typed "table", redirects = check_redirects, timeout = misuse.check_number,
-  connect_timeout = misuse.check_number, idle_timeout = misuse.check_number, max_body = misuse.check_number,
+  connect_timeout = misuse.check_number, idle_timeout = misuse.check_number, max_body = check_whole,
   auth = check_auth, cookies = check_cookies, proxy = check_proxy, no_proxy = check_no_proxy,
   verify = typed "boolean", ca = typed "string", cert = typed "string", key = typed "string",
   decode = typed "boolean", http_version = typed "string", retry = check_retry, unix = typed "string",

@@ -131,6 +131,16 @@ local function check_length(plan)
   return true
 end
 
+--- One host, perhaps with a port (RFC 9112, 3.2): a server must refuse anything else.
+local function check_host(plan)
+  local given = plan.headers.host
+  if not given then return true end
+  local text = given[2]
+  local is_host = text:find "^[%w%-%._~!$&'()*+,;=%%]*:?%d*$" or text:find "^%[[%x:.]+%]:?%d*$"
+  if #given ~= 2 or not is_host then return misuse.invalid "Host must be one host, perhaps with a port" end
+  return true
+end
+
 --- The bytes to send now: a jar knows only now what it has.
 ---@param plan eddy.http.Plan
 ---@return string
@@ -173,6 +183,7 @@ end
 local function compose(plan)
   local settings = plan.settings
   local ok, problem = check_length(plan)
+  if ok then ok, problem = check_host(plan) end
   if not ok then return nil, problem end
   if not settings.unix then
     plan.proxy, problem = proxy.choose(settings.proxy, settings.no_proxy, plan.parts)
