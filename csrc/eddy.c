@@ -19,6 +19,7 @@
 #include "core/error.h"
 #include "core/loop.h"
 #include "core/permit.h"
+#include "core/place.h"
 #include "core/probe.h"
 #include "core/run.h"
 #include "core/slice.h"
@@ -131,7 +132,7 @@ static int l_allocations (lua_State *L) {
 ** no task is preempted.
 */
 static int l_library (lua_State *L) {
-  ed_slice_library(L, ed_loop_of(L));
+  ed_place_library(L, ed_loop_of(L));
   return 0;
 }
 

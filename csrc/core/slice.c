@@ -15,6 +15,7 @@
 #include "compat.h"
 #include "core/coroutine.h"
 #include "core/limits.h"
+#include "core/place.h"
 #include "core/watchdog.h"
 
 enum {
@@ -23,8 +24,7 @@ enum {
   GRACE = 10000, /* instructions between two errors that drive a task out */
   PATIENCE = 50, /* such errors; after that there are less and less, down to every one */
   LAST_GRACE = 64,
-  MEMORY_GRACE = 200, /* in the place of GRACE; each request may be a full collection */
-  PLACE_ROOM = 160    /* bytes of "file:line" */
+  MEMORY_GRACE = 200 /* in the place of GRACE; each request may be a full collection */
 };
 
 static const uint64_t moment = 1000000; /* ns before the next try, at least */
@@ -55,7 +55,7 @@ struct ed_slices {
   bool is_everywhere;
   kept_hook kept[KEPT];
   unsigned next_kept;
-  char place[PLACE_ROOM]; /* where the turn was when it was noticed, or "" */
+  char place[ED_PLACE_ROOM]; /* where the turn was when it was noticed, or "" */
 };
 
 typedef struct ed_slices slices;
@@ -152,47 +152,6 @@ void ed_slice_count (ed_loop *loop, int change) {
   slices *s = loop->slices;
   s->nlimited += (unsigned)change;
   refresh(s);
-}
-
-/* ---- the library's own code ---- */
-
-void ed_slice_library (lua_State *L, ed_loop *loop) {
-  lua_Debug at;
-  const char *end;
-  size_t len;
-  if (!lua_getstack(L, 1, &at) || !lua_getinfo(L, "S", &at)) return;
-  end = strrchr(at.source, '/');
-  if (end == NULL || loop->library != NULL) return;
-  len = (size_t)(end - at.source) + 1;
-  loop->library = ed_mem_new(&loop->mem, len + 1);
-  if (loop->library == NULL) luaL_error(L, "not enough memory");
-  memcpy(loop->library, at.source, len);
-  loop->library[len] = '\0';
-}
-
-static bool is_source_of_library (const ed_loop *loop, const char *source) {
-  return loop->library != NULL
-    && strncmp(source, loop->library, strlen(loop->library)) == 0;
-}
-
-static bool is_in_library (lua_State *L, const ed_loop *loop) {
-  lua_Debug at;
-  return lua_getstack(L, 0, &at) && lua_getinfo(L, "S", &at)
-    && is_source_of_library(loop, at.source);
-}
-
-/* ---- where it is ---- */
-
-/* "file:line" of the innermost line of the script in 'co' into 'text'; false if there is none. */
-static bool find_place (lua_State *co, const ed_loop *loop, char *text) {
-  lua_Debug at;
-  for (int level = 0; lua_getstack(co, level, &at); level++) {
-    if (!lua_getinfo(co, "Sl", &at) || at.currentline <= 0) continue;
-    if (is_source_of_library(loop, at.source)) continue;
-    snprintf(text, PLACE_ROOM, "%s:%d", at.short_src, at.currentline);
-    return true;
-  }
-  return false;
 }
 
 /* ---- hooks ---- */
@@ -437,10 +396,11 @@ static void overrun_hook (lua_State *L, lua_Debug *at) {
   if (s == NULL) lua_sethook(L, NULL, 0, 0);
   else if (!is_expected(s, task, L)) disarm(s, L);
   else {
-    if (*s->place == '\0') find_place(L, s->loop, s->place);
+    if (*s->place == '\0') ed_place_find(L, s->loop, s->place);
     if (at->event != LUA_HOOKCOUNT) return;
     if (s->is_closing) drive_out(s, task, L);
-    else if (is_in_library(L, s->loop)) lua_sethook(L, overrun_hook, LUA_MASKCOUNT, STEP);
+    else if (ed_place_is_library(L, s->loop))
+      lua_sethook(L, overrun_hook, LUA_MASKCOUNT, STEP);
     else decide(s, task, L);
   }
 }
@@ -481,7 +441,7 @@ static void report (slices *s, ed_task *task, uint64_t held) {
   const char *how = "at ";
   if (*s->place == '\0') {
     if (ed_task_has_ended(task)) how = "and then ended";
-    else if (find_place(task->leaf, s->loop, s->place)) how = "and then waited at ";
+    else if (ed_place_find(task->leaf, s->loop, s->place)) how = "and then waited at ";
   }
   ed_task_quote(s->loop->L, task, name, sizeof name);
   snprintf(text, sizeof text, "%s held the loop for %.0f ms %s%s", name,
@@ -521,7 +481,7 @@ static void every_hook (lua_State *L, lua_Debug *at) {
   (void)at;
   if (s == NULL || s->every == 0) lua_sethook(L, NULL, 0, 0);
   else if (task != NULL && can_suspend(L, task)
-    && (s->is_everywhere || !is_in_library(L, s->loop)))
+    && (s->is_everywhere || !ed_place_is_library(L, s->loop)))
     suspend(s, task, L);
 }
 

@@ -68,7 +68,4 @@ void ed_slice_interrupt (ed_loop *loop);
 */
 int ed_slice_every (ed_loop *loop, int count, bool everywhere);
 
-/* Lua code whose source begins like that of the function at level 1 of L is the library's. */
-void ed_slice_library (lua_State *L, ed_loop *loop);
-
 #endif
