@@ -161,7 +161,6 @@ static int conclude (lua_State *L, ed_task *task) {
   ed_scope *root = &task->root;
   bool is_cancel = task->has_failed && is_cancellation(L, task, FUNCTION);
   int body = task->has_failed && !is_cancel ? FUNCTION : 0;
-  task->outcome = ED_TASK_FAILED; /* should memory run out on the way */
   if (ed_scope_push_failure(L, root, body, (uint32_t)task->nargs)) {
     lua_pushcfunction(L, ed_trace_handler); /* what children failed with is now ours */
     lua_insert(L, -2);
@@ -188,6 +187,8 @@ static int conclude_safely (lua_State *L, ed_task *task) {
     task->outcome = ED_TASK_DONE;
     return n - TASK + task->is_in_frame;
   }
+  task->outcome =
+    ED_TASK_FAILED;     /* should memory run out on the way, or there be none to begin */
   lua_checkstack(L, 2); /* the pcall needs more, and finds that there is none */
   lua_pushvalue(L, TASK);
   lua_pushcfunction(L, l_conclude);

@@ -8,7 +8,7 @@
 -- One that is neither ended nor closed is closed at the end of the task that made it (that took its
 -- first value, if that one is gone): not by the collector, which can only tell when nobody will.
 -- Such a task has a set of them (core.ending), with weak keys; what the collector finds is kept in the
--- set's field `left`, and closed before then when the task begins another generator.
+-- set's field `left`, and closed before then when the task begins another generator (eddy.gen_left).
 --
 -- A producer has a protected frame under it (unlike coroutine.create), because Lua runs `<close>`
 -- variables of an erring coroutine in a way that lets them await only if something catches the error.
@@ -17,6 +17,7 @@ local core = require "eddy.core"
 local iterate = require "eddy.iterate"
 local misuse = require "eddy.misuse"
 
+local require = require   -- a host may take it away later
 local co = core.coroutine
 local create, resume, yield, running, status = co.create, co.resume, co.yield, co.running, co.status
 
@@ -88,7 +89,7 @@ local function deliver(self, ok, ...)
   if self.has_failed_ then raise_problem(self) end
 end
 
-local register   -- see below
+local begin   -- see below
 
 local function step(self)
   if self.has_ended_ then return nil end
@@ -96,7 +97,7 @@ local function step(self)
     if status(self.thread_) == "dead" then return nil end   -- killed with the task that was stepping it
     error("the generator is already running: somebody else waits for its next value", 2)
   end
-  if not self.set_ then register(self) end
+  if not self.set_ then begin(self) end
   self.has_started_, self.is_running_ = true, true
   return deliver(self, resume(self.thread_))
 end
@@ -125,80 +126,11 @@ end
 
 -- ---- What was left in the middle ---------------------------------------------------------------
 
-local numbers = 0   -- of generators that have started
-
---- Close those of the list, the newest first, whatever happens; raise the last error.
-local function drain(list)
-  local failed, problem
-  while #list > 0 do
-    local self = table.remove(list)
-    if self.is_running_ then   -- somebody else's from now on
-      self.set_ = nil
-    else
-      local ok, err = pcall(close, self)
-      if not ok then failed, problem = true, err end
-    end
-  end
-  if failed then error(problem, 0) end
-end
-
-local Rest = { __close = drain }   -- the task is killed while one of them is closed
-
-local function is_older(a, b) return a.number_ < b.number_ end
-
-local function close_list(list)
-  table.sort(list, is_older)
-  local rest <close> = setmetatable(list, Rest)
-  drain(rest)
-end
-
-local function close_set(set)
-  local list = {}
-  for self in pairs(set) do   -- those in `left` are among them
-    if self ~= "left" then list[#list + 1] = self end
-  end
-  close_list(list)
-end
-
-local function take_newest(set)
-  local newest
-  for self in pairs(set) do
-    if self ~= "left" and (not newest or self.number_ > newest.number_) then newest = self end
-  end
-  if newest then set[newest], newest.set_ = nil, nil end
-  return newest
-end
-
---- At the end of the task whose set it is. What is still in it then could not be closed for want of
---- memory.
-core.on_ending(function(set)
-  local ok, err = pcall(close_set, set)
-  for self in take_newest, set do
-    if not self.is_running_ then pcall(close, self) end
-  end
-  if not ok then error(err, 0) end
-end)
-
---- Those that the collector has found: it has made sure that nobody else will close them.
-local function close_left(set)
-  local list = set.left
-  set.left = false
-  local ok, err = pcall(close_list, list)
-  if ok then return end
-  if #list > 0 and not set.left then set.left = list end   -- there was no memory even to begin
-  if core.cancels(err) then error(err, 0) end
-  core.report(err)
-end
-
---- The generator begins: who closes it if nobody does?
-function register(self)
-  local maker, current = self.maker_, core.current()
-  self.maker_ = nil
-  local set = maker and core.ending(maker) or current and core.ending(current)
-  if not set then return end
-  if set.left and maker == current and core.awaitable() then close_left(set) end
-  numbers = numbers + 1
-  self.number_, self.set_, set[self] = numbers, set, true
+--- The generator begins: who closes it if nobody does? Loaded by the first that begins.
+local register
+function begin(self)
+  register = register or require("eddy.gen_left")(close)
+  register(self)
 end
 
 function Generator:__gc()

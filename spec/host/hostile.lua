@@ -191,7 +191,7 @@ attempt("huge and odd numbers", function()
     eddy.within(0, pcall, eddy.sleep, n)
     pcall(eddy.ratelimit, n, n, n)
     pcall(eddy.timeout, n, function() end)
-    pcall(eddy.map, { n = n }, print)
+    pcall(eddy.map, { n = n }, type)
     pcall(eddy.map, {}, print, { limit = n })
   end
 end)
