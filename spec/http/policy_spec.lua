@@ -220,7 +220,7 @@ function TestProxies:test_no_proxy()
     local options = { proxy = "http://127.0.0.1:1", no_proxy = list }
     lu.assertEquals(assert(http.get(server.url, options)).body, "direct")
   end
-  local _, err = http.get(server.url, { proxy = "http://127.0.0.1:1", no_proxy = "127.0.0.1:1, 27.0.0.1" })
+  local _, err = http.get(server.url, { proxy = "http://127.0.0.1:1", no_proxy = "127.0.0.1:1, 27.0.0.1, 0.0.1" })
   lu.assertEquals(err.code, "ECONNREFUSED")
 end
 

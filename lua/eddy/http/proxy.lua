@@ -47,7 +47,8 @@ local function matches(entry, host, port)
   end
   if wanted_port and tonumber(wanted_port) ~= port then return false end
   name = name:gsub("^%*?%.", "")
-  return host == name or name ~= "" and host:sub(-#name - 1) == "." .. name
+  local is_address = host:find "^[%d.]+$" or host:find(":", 1, true)
+  return host == name or name ~= "" and not is_address and host:sub(-#name - 1) == "." .. name
 end
 
 local function is_excepted(list, parts)
