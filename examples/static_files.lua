@@ -4,7 +4,7 @@
 local eddy = require "eddy"
 local http = require "eddy.http"
 
-local root = arg[1] or "examples"
+local root = arg[1] or arg[0]:match "^(.*)/" or "."   -- this file's own directory
 local server <close> = assert(http.serve { port = tonumber(arg[2]) or 0, handler = http.files(root) })
 if arg[2] then
   print("listening on port " .. server.port)

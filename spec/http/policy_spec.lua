@@ -396,7 +396,7 @@ end
 function TestPhases:test_a_lookup_that_takes_too_long()
   local _, err = http.get("http://slow-lookup.invalid/", { timeout = 0 })
   lu.assertEquals(err.kind, "timeout")
-  _, err = http.get("http://slow-lookup.invalid/", { connect_timeout = 1e-9 })
+  _, err = http.get("http://slow-lookup.invalid/", { connect_timeout = 0 })
   lu.assertEquals({ err.kind, err.op }, { "timeout", "resolve" })
 end
 
