@@ -25,11 +25,6 @@ function misuse.raise(message, ...)
   error(message, info and level or 0)
 end
 
---- Raise for what the contract promises but this version does not do.
-function misuse.not_yet(what)
-  misuse.raise("not yet: %s", what)
-end
-
 --- `nil, err` for a text that must not be sent. `target` is shown without control bytes.
 ---@return nil
 ---@return eddy.Error
