@@ -291,8 +291,11 @@ PICKED_C := $(filter spec/c/% spec/host/%,$(PICKED))
 PICKED_F := $(filter spec/fuzz/%,$(PICKED))
 corpus    = $(wildcard spec/fuzz/corpus/$(1:spec/fuzz/fuzz_%=%)/*)
 
+# It compares its own events with those of the plain build.
+JOURNAL  := spec/host/journal_test
+
 # Parts for tools/suite.lua. (1) is the folder of the built programs, or the Lua that runs the specs.
-native_parts = $(foreach t,$(PICKED_C),'$(t)=$(1)/$(t)') $(foreach t,$(PICKED_F),'$(t)=$(1)/$(t) $(call corpus,$(t))')
+native_parts = $(foreach t,$(PICKED_C),'$(t)=$(1)/$(t)$(if $(filter $(JOURNAL),$(t)), $(B)/$(t))') $(foreach t,$(PICKED_F),'$(t)=$(1)/$(t) $(call corpus,$(t))')
 spec_part    = 'spec=$(1) spec/run.lua $(SPEC)'
 # Every scenario under every driver, at some points; `make stress` does all.
 sweep_part   = $(if $(SPEC),$(if $(findstring sweep,$(SPEC)),'sweep=$(1)/bin/sweep spec/sweep/run.lua'),'sweep=$(1)/bin/sweep spec/sweep/run.lua')
@@ -311,7 +314,7 @@ test: all $(B)/bin/sweep $(PICKED:%=$(B)/%) $(if $(SPEC),,$(HOSTS:%=$(B)/%) amal
 	$(Q)$(ENV) $(LUA) tools/suite.lua $(if $(SPEC),--some) $(call native_parts,$(B)) $(call spec_part,$(LUA)) $(call sweep_part,$(B)) \
 		$(if $(SPEC),,$(PAGE_PARTS) $(HEADER_PART) $(JOIN_PART) $(call host_part,$(B)) $(EXAMPLE_PART) $(USER_PARTS))
 
-sanitize: $(B)/asan/bin/lua $(B)/asan/bin/eddy $(B)/asan/bin/sweep $(PICKED:%=$(B)/asan/%) $(if $(SPEC),,$(HOSTS:%=$(B)/asan/%)) ## tests under ASan and UBSan, leaks included
+sanitize: $(B)/asan/bin/lua $(B)/asan/bin/eddy $(B)/asan/bin/sweep $(PICKED:%=$(B)/asan/%) $(filter $(JOURNAL:%=$(B)/%),$(PICKED:%=$(B)/%)) $(if $(SPEC),,$(HOSTS:%=$(B)/asan/%)) ## tests under ASan and UBSan, leaks included
 	$(Q)$(ENV) $(SAN_ENV) $(LUA) tools/suite.lua $(if $(SPEC),--some) \
 		$(call native_parts,$(B)/asan) $(call spec_part,$(B)/asan/bin/lua) $(call sweep_part,$(B)/asan) $(if $(SPEC),,$(call host_part,$(B)/asan))
 
@@ -418,7 +421,7 @@ check-man:
 	$(Q)$(LUA) tools/manpage.lua docs/man/eddy.1 lua/eddy/cli.lua
 check-conformance:
 	$(call say,CHECK,conformance)
-	$(Q)$(LUA) tools/conformance.lua $(wildcard spec/conformance/*_spec.lua spec/host/conformance_*_test.c)
+	$(Q)$(LUA) tools/conformance.lua $(wildcard spec/conformance/*_spec.lua spec/host/conformance_*_test.c spec/host/journal_test.c)
 check-rockspec:
 	$(call say,CHECK,rockspec)
 	$(Q)$(LUA) tools/rockspec.lua rockspec/eddy-scm-1.rockspec $(LUA_FILES)

@@ -25,7 +25,7 @@ local function read_c(path)
     local name = line:match "^static void (test_[%w_]+) %(void%)"
     local digits = name and name:match "^test_s(%d%d%d)_%w"
     if digits then defined[name] = { tonumber(digits), path .. ":" .. at }
-    elseif name then complain("%s:%d: %s has no number: test_s001_words", path, at, name) end
+    elseif name and path:find "conformance" then complain("%s:%d: %s has no number: test_s001_words", path, at, name) end
     local called = line:match "^  (test_s%d%d%d_[%w_]+)%(%);"
     if defined[called] then
       note(tests, table.unpack(defined[called]))
@@ -46,7 +46,7 @@ local function read(path)
     local name = line:match "^function%s+[%w_]+[:.](test_[%w_]+)"
     local digits = name and (name:match "^test_s(%d%d%d)_%w" or name:match "^test_outside_s(%d%d%d)_%w")
     if digits then note(tests, tonumber(digits), place)
-    elseif name then complain("%s: %s has no number: test_s001_words", place, name) end
+    elseif name and path:find "conformance" then complain("%s: %s has no number: test_s001_words", place, name) end
     local waiting, why = line:match "^%-%- s(%d%d%d): not yet:%s*(.*)"
     if waiting then
       note(open, tonumber(waiting), place)

@@ -158,8 +158,6 @@ function TestHost:test_s174_two_runtimes()
   lu.assertEquals(sleeper:await(), "mine")
 end
 
--- s179: not yet: a journal of events and its hash: recording of runs
-
 function TestHost:test_outside_s180_a_runaway_is_preempted_and_killed()
   eddy.config { slice = 0.002 }
   local others, failed, code = 0, nil, nil

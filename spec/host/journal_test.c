@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
 ** The journal: what its lines say, and that the same seed and the same inputs give the same lines,
-** three times over, whatever the scripts do with time, chance, groups, failures and the host's
-** answers.
+** three times over, and in another build, whatever the scripts do with time, chance, groups, failures
+** and the host's answers.
+**   journal_test [PROGRAM]     PROGRAM is this test in another build
+**   journal_test hash          prints what they compare
 */
 #include <ctype.h>
 
@@ -198,7 +200,29 @@ static void show_parting (const book *a, const book *b) {
   printf("they part at byte %zu: %.60s\n", at, a->text + at);
 }
 
-static void test_the_same_three_times (void) {
+static const char *other_build; /* or NULL */
+
+/* FNV-1a */
+static unsigned long long hash_of (const book *b) {
+  unsigned long long hash = 0xcbf29ce484222325u;
+  for (size_t i = 0; i < b->len; i++)
+    hash = (hash ^ (unsigned char)b->text[i]) * 0x100000001b3u;
+  return hash;
+}
+
+static void test_the_other_build (const book *b) {
+  char command[1000];
+  unsigned long long hash = 0;
+  FILE *pipe;
+  if (other_build == NULL) return;
+  snprintf(command, sizeof command, "'%s' hash", other_build);
+  if (!CHECK((pipe = popen(command, "r")) != NULL)) return;
+  CHECK_EQ(fscanf(pipe, "%llu", &hash), 1);
+  pclose(pipe);
+  CHECK(hash == hash_of(b));
+}
+
+static void test_s179_the_same_three_times (void) {
   book first = perform(42), other;
   CHECK(first.lines > 500);
   for (int again = 0; again < 2; again++) {
@@ -207,16 +231,26 @@ static void test_the_same_three_times (void) {
     if (!CHECK(is_same)) show_parting(&first, &b);
     free(b.text);
   }
+  test_the_other_build(&first);
   other = perform(43);
   CHECK(other.len != first.len || memcmp(other.text, first.text, other.len) != 0);
   free(other.text);
   free(first.text);
 }
 
-int main (void) {
+static int print_hash (void) {
+  book b = perform(42);
+  printf("%llu\n", hash_of(&b));
+  free(b.text);
+  return 0;
+}
+
+int main (int argc, char **argv) {
+  if (argc > 1 && strcmp(argv[1], "hash") == 0) return print_hash();
+  if (argc > 1) other_build = argv[1];
   test_lines();
   test_long_names();
   test_bad_clock();
-  test_the_same_three_times();
+  test_s179_the_same_three_times();
   return test_report();
 }
