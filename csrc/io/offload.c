@@ -21,7 +21,9 @@
 #include "io/pool.h"
 
 enum {
-  TICK_MS = 5, /* between two interrupts of a worker that is to stop */
+  IN_C = -1,
+  NO_FUNCTION = -2, /* a table that can be called, say */
+  TICK_MS = 5,      /* between two interrupts of a worker that is to stop */
   MAX_WORKERS = 1024
 };
 
@@ -46,8 +48,9 @@ typedef struct offloading {
   ed_job *job; /* NULL: it belongs to the thread that was left with it */
   workers *all;
   uint64_t give_up;
-  int problem;   /* a UV_E code: it could not be sent */
-  char name[64]; /* what runs there */
+  int problem; /* a UV_E code: it could not be sent */
+  int line;    /* where the function begins that runs there, or one of these */
+  char source[LUA_IDSIZE];
 } offloading;
 
 /* ---- engine half: handles ---- */
@@ -184,8 +187,14 @@ static void drop_offload (ed_op *op) {
   ed_op_free(op);
 }
 
+/* Text is made only when somebody wants to read it. */
+static void describe (const offloading *o, char *text, size_t room) {
+  if (o->line >= 0) snprintf(text, room, "%.50s:%d", o->source, o->line);
+  else snprintf(text, room, "%s", o->line == IN_C ? "a C function" : "");
+}
+
 static void describe_offload (const ed_op *op, char *text, size_t room) {
-  snprintf(text, room, "%s", ((const offloading *)op)->name);
+  describe((const offloading *)op, text, room);
 }
 
 /* ---- the workers of a run ---- */
@@ -284,7 +293,9 @@ static int raise_remote (lua_State *L, offloading *o) {
 
 static int raise_failure (
   lua_State *L, offloading *o, const char *kind, const char *code, const char *text) {
-  ed_error_push(L, kind, code, "offload", o->name, text);
+  char name[LUA_IDSIZE + 16];
+  describe(o, name, sizeof name);
+  ed_error_push(L, kind, code, "offload", name, text);
   ed_op_abandon(o->op.task);
   return lua_error(L);
 }
@@ -326,16 +337,14 @@ static const ed_optype offload_type = {
   .describe = describe_offload,
 };
 
-static void set_name (lua_State *L, offloading *o) {
+static void set_place (lua_State *L, offloading *o) {
   lua_Debug info;
+  o->line = NO_FUNCTION;
+  if (!lua_isfunction(L, 1)) return;
   lua_pushvalue(L, 1);
-  if (!lua_isfunction(L, -1)) {
-    lua_pop(L, 1);
-    return;
-  }
   lua_getinfo(L, ">S", &info);
-  if (*info.what == 'C') snprintf(o->name, sizeof o->name, "a C function");
-  else snprintf(o->name, sizeof o->name, "%.50s:%d", info.short_src, info.linedefined);
+  o->line = *info.what == 'C' ? IN_C : info.linedefined;
+  memcpy(o->source, info.short_src, sizeof o->source);
 }
 
 /* The packed job is at the top. Whatever goes wrong is raised later. */
@@ -373,7 +382,7 @@ static int l_offload (lua_State *L) {
   o = ed_op_new_for(L, task, &offload_type, sizeof *o);
   o->all = all;
   ed_list_init(&o->link), ed_list_init(&o->stopping);
-  set_name(L, o);
+  set_place(L, o);
   if ((o->problem = submit(L, all, o)) < 0)
     ed_op_complete(&o->op, 0); /* and 'finish' raises */
   return ed_await(L, &o->op, 0);

@@ -17,7 +17,7 @@
 #include "io/transfer_tags.h"
 
 enum {
-  FIRST_ROOM = 256,
+  FIRST_ROOM = 512,
   MAX_STEPS = 24 /* of a path that are shown, the last ones */
 };
 
@@ -45,16 +45,19 @@ static void free_packer (packer *p) {
   p->parent = NULL;
 }
 
-static bool reserve (ed_bytes *b, size_t n) {
+static bool grow (ed_bytes *b, size_t n) {
   size_t room = b->room > 0 ? b->room : FIRST_ROOM;
   char *at;
-  if (n <= b->room - b->size) return true;
   if (n > SIZE_MAX / 4 - b->size) return false;
   while (room - b->size < n) room *= 2;
   if ((at = realloc(b->at, room)) == NULL) return false;
   b->at = at;
   b->room = room;
   return true;
+}
+
+static inline bool reserve (ed_bytes *b, size_t n) {
+  return n <= b->room - b->size || grow(b, n);
 }
 
 static int fail_memory (lua_State *L, packer *p) {
