@@ -148,11 +148,19 @@ static eddy_op *new_ticket (lua_State *L) {
   return op;
 }
 
+static bool put_op (eddy_op *op) {
+  bool has_room;
+  uv_mutex_lock(&arena.lock);
+  has_room = arena.n < THREADS * WINDOW;
+  if (has_room) arena.op[arena.n++] = op;
+  uv_mutex_unlock(&arena.lock);
+  return has_room;
+}
+
+/* Those who answer may be slow: there are also ops whose wait was given up long ago. */
 static int l_ticket (lua_State *L) {
   eddy_op *op = new_ticket(L);
-  uv_mutex_lock(&arena.lock);
-  arena.op[arena.n++] = op;
-  uv_mutex_unlock(&arena.lock);
+  while (!put_op(op)) sched_yield();
   return eddy_op_wait(L, op);
 }
 
