@@ -51,7 +51,9 @@ for i = is_some and 2 or 1, #arg do
   if not count then
     note = " (printed no count, " .. describe(how, code) .. ")"
     count = { passed = 0, failed = 1, skipped = 0 }
-  elseif is_bad and count.failed == 0 and not (is_some and count.passed == 0) then
+  elseif is_some and count.passed + count.failed == 0 then
+    note = ", nothing to run"
+  elseif is_bad and count.failed == 0 then
     count.failed = 1
   end
   for key in pairs(total) do total[key] = total[key] + count[key] end
