@@ -319,11 +319,11 @@ sanitize: $(B)/asan/bin/lua $(B)/asan/bin/eddy $(B)/asan/bin/sweep $(PICKED:%=$(
 		$(call native_parts,$(B)/asan) $(call spec_part,$(B)/asan/bin/lua) $(call sweep_part,$(B)/asan) $(if $(SPEC),,$(call host_part,$(B)/asan))
 
 # What ASan cannot see: values that nobody has set. Programs that the tests start run without it. It is some
-# 20 times slower, so without SPEC it is these, and the C tests, but for the one about time that computes.
+# 20 times slower, so without SPEC it is these, and the C tests, but for the two about time that is computed away.
 MEMCHECK ?= core/ sync/ conformance/ regress/ io/ http/client host/
 VALGRIND ?= valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
 	--errors-for-leak-kinds=definite --num-callers=30 $(VALGRIND_OPTIONS)
-CHECKED_C := $(filter-out spec/host/overrun_test,$(PICKED_C))
+CHECKED_C := $(filter-out spec/host/overrun_test spec/host/sandbox_test,$(PICKED_C))
 valgrind: $(B)/memcheck/bin/lua $(B)/memcheck/bin/eddy $(CHECKED_C:%=$(B)/memcheck/%) ## kernel, streams and the C tests under valgrind; SPEC=... for others
 	$(Q)$(ENV) EDDY_PROGRAM=$(abspath $(B))/memcheck/bin/eddy EDDY_PART_TIMEOUT=$(PART_TIME) $(LUA) tools/suite.lua --some \
 		$(foreach t,$(CHECKED_C),'$(t)=$(VALGRIND) $(B)/memcheck/$(t)') \
