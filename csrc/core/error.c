@@ -97,7 +97,7 @@ void ed_error_group (lua_State *L, int n, int texts) {
   lua_insert(L, -n - 1);
   for (int i = n; i > 0; i--) lua_rawseti(L, -i - 1, i);
   ed_error_push(L, "group", NULL, NULL, NULL, NULL);
-  lua_pushfstring(L, "%d tasks failed", n);
+  lua_pushfstring(L, n == 1 ? "%d task failed" : "%d tasks failed", n);
   lua_setfield(L, -2, "message");
   lua_insert(L, -2);
   lua_setfield(L, -2, "errors");
@@ -149,7 +149,7 @@ static int l_group_tostring (lua_State *L) {
   lua_getfield(L, 1, "errors");
   n = luaL_len(L, 2);
   luaL_buffinit(L, &b);
-  luaL_addstring(&b, "several tasks failed:");
+  luaL_addstring(&b, n == 1 ? "one task failed:" : "several tasks failed:");
   for (lua_Integer i = 1; i <= n; i++) {
     luaL_addstring(&b, i == 1 ? " " : "; ");
     lua_geti(L, 2, i);

@@ -86,6 +86,7 @@ function TestGather:test_s104_any()
   lu.assertFalse(ok)
   lu.assertEquals(err.errors, { "a", "b" })
   local _, single = pcall(eddy.any, { fails(0, "alone") })
+  lu.assertEquals({ tostring(single), single.message }, { "one task failed: alone", "1 task failed" })
   lu.assertEquals(single.errors, { "alone" })
 end
 
