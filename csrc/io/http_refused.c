@@ -2,13 +2,17 @@
 /*
 ** Requests that no handler saw, for a server's log: what was refused in a callback is noted, and told to the task
 ** of the server, which the note wakes. Only from the first server:refused() on, and until the server is closed.
+** Whoever sends nonsense while a log waits costs KEPT_MAX notes at the most; what comes then is not logged.
 */
 #include <string.h>
 
 #include "io/addr.h"
 #include "io/http_server.h"
 
-enum { LINE_ROOM = 1024 }; /* of a first line that is kept */
+enum {
+  LINE_ROOM = 1024, /* of a first line that is kept */
+  KEPT_MAX = 1000
+};
 
 typedef struct refusal {
   ed_link link;  /* in server->refused */
@@ -43,7 +47,7 @@ void ed_http_refused_note (const ed_http_conn *conn, int status) {
   const char *line;
   size_t len;
   refusal *r;
-  if (!server->is_logging) return;
+  if (!server->is_logging || server->nrefused >= KEPT_MAX) return;
   len = first_line(conn->stream, &line);
   if ((r = ed_mem_new(&server->loop->mem, sizeof *r + len)) == NULL) return;
   memset(r, 0, sizeof *r);
@@ -54,12 +58,14 @@ void ed_http_refused_note (const ed_http_conn *conn, int status) {
   memcpy(r->line, line, len);
   note_peer(r, conn->stream);
   ed_list_append(&server->refused, &r->link);
+  server->nrefused++;
   ed_http_server_wake(&server->dispatcher);
 }
 
 static void drop_first (ed_http_server *server) {
   refusal *r = ED_OF(server->refused.next, refusal, link);
   ed_list_remove(&r->link);
+  server->nrefused--;
   ed_mem_free(&server->loop->mem, r, r->room);
 }
 

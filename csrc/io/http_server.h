@@ -61,6 +61,7 @@ typedef struct ed_http_server {
   ed_listener *listener; /* NULL once closed; its userdata is our user value */
   ed_link conns;
   ed_link queue;     /* requests without a task yet */
+  unsigned nrefused; /* of these: */
   ed_link refused;   /* what the log is to be told */
   ed_op *dispatcher; /* waits for the queue, or NULL */
   ed_op *watcher;    /* waits for a first connection, or NULL */

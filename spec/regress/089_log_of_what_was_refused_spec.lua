@@ -113,4 +113,17 @@ function TestLog:test_a_log_that_fails_stops_nobody()
   lu.assertEquals(#errors, 2)
 end
 
+--- Who sends nonsense while the log waits does not fill the memory.
+function TestLog:test_a_log_that_waits_is_told_of_a_thousand()
+  local go, told, sent = eddy.event(), 0, 1100
+  local server <close> = assert(http.serve {
+    handler = function() return "x" end, log = function() go:wait() told = told + 1 end,
+  })
+  for _ = 1, sent do origin.talk(server.port, "nonsense\r\n\r\n") end
+  lu.assertEquals(server:stats().rejected, sent)
+  go:set()
+  lu.assertEquals(assert(http.get("http://127.0.0.1:" .. server.port .. "/")).body, "x")
+  lu.assertTrue(told >= 1000 and told <= 1002, told)   -- and the one that the log was at, and the last
+end
+
 return { TestLog = TestLog }
