@@ -106,10 +106,11 @@ bool ed_nest_is_outside (const ed_task *task) {
 }
 
 static void close_one (ed_loop *loop, lua_State *co) {
+  lua_State *outer = loop->closing;
   loop->closing = co;
   ed_slice_closes_next(loop);
   lua_closethread(co, loop->L);
-  loop->closing = NULL;
+  loop->closing = outer;
 }
 
 void ed_nest_close (ed_task *task) {

@@ -6,6 +6,7 @@
 #include "core/ending.h"
 
 #include "core/class.h"
+#include "core/slice.h"
 
 enum { CLOSER = 1 };
 
@@ -31,12 +32,20 @@ int ed_ending_call (
   return k(L, lua_pcallk(L, 1, 0, handler, ctx, k), ctx);
 }
 
-void ed_ending_kill (ed_task *task) {
+static void call_killed (ed_task *task) {
   lua_State *L = task->loop->L;
+  lua_State *outer = task->loop->closing;
   int top = lua_gettop(L);
   push_call(L, task);
+  task->loop->closing = L; /* what scripts have put into generators may run here */
   lua_pcall(L, 1, 0, 0);
+  task->loop->closing = outer;
   lua_settop(L, top);
+}
+
+void ed_ending_kill (ed_task *task) {
+  if (task->loop->watch != NULL) ed_slice_close(task->loop, task, call_killed);
+  else call_killed(task);
 }
 
 /*

@@ -518,7 +518,7 @@ int ed_slice_resume (ed_loop *loop, ed_task *task, int nargs, int *nres) {
 }
 
 /* Many may be killed at once: when their time is over each has a moment, and no time to catch errors. */
-void ed_slice_close (ed_loop *loop, ed_task *task) {
+void ed_slice_close (ed_loop *loop, ed_task *task, void (*close)(ed_task *task)) {
   slices *s = loop->watch;
   bool enters = enter(s);
   uint64_t begun = uv_hrtime(), budget = rest(close_time, s->closed_for);
@@ -527,7 +527,7 @@ void ed_slice_close (ed_loop *loop, ed_task *task) {
   outer = begin_turn(s, budget);
   s->is_closing = true;
   if (budget == moment) s->raises = PATIENCE + LAST_GRACE;
-  ed_nest_close(task);
+  close(task);
   end_turn(s, outer);
   s->closed_for += uv_hrtime() - begun;
   if (task->has_limits) ed_limits_end(task->limits);

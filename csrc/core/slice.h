@@ -53,8 +53,8 @@ void ed_slice_run_until (ed_loop *loop, uint64_t end, int batch);
 void ed_slice_begin_round (ed_loop *loop);
 bool ed_slice_ends_round (const ed_loop *loop);
 
-/* Run the '<close>' variables of a task that is killed, for a limited time. */
-void ed_slice_close (ed_loop *loop, ed_task *task);
+/* Run 'close', clean-up of a task that is killed, for a limited time. */
+void ed_slice_close (ed_loop *loop, ed_task *task, void (*close)(ed_task *task));
 
 /* On the way: loop->closing is another one now. If the time is over it is looked at as well. */
 void ed_slice_closes_next (ed_loop *loop);

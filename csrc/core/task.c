@@ -503,7 +503,7 @@ void ed_task_close (ed_task *task) {
     lua_pop(task->co, 1); /* there is no memory for one place more, so we take this */
     store_from_frame(task);
   }
-  if (task->loop->watch != NULL) ed_slice_close(task->loop, task);
+  if (task->loop->watch != NULL) ed_slice_close(task->loop, task, ed_nest_close);
   else ed_nest_close(task);
 }
 

@@ -133,11 +133,14 @@ function begin(self)
   register(self)
 end
 
+--- Nothing can stop a finalizer, and scripts have this table: no metamethod of theirs may run.
 function Generator:__gc()
-  local set = self.set_
-  if not set or self.has_ended_ then return end
-  local left = set.left or {}
-  left[#left + 1], set.left = self, left
+  local set = rawget(self, "set_")
+  if type(set) ~= "table" or rawget(self, "has_ended_") then return end
+  local left = rawget(set, "left")
+  if type(left) ~= "table" then left = {} end
+  rawset(left, rawlen(left) + 1, self)
+  rawset(set, "left", left)
 end
 
 --- End the producer now: its `<close>` variables run. An error of theirs is raised here. Can be
