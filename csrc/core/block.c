@@ -67,9 +67,7 @@ void ed_block_close (lua_State *L, ed_block *block) {
 
 void ed_block_discard (lua_State *L, ed_block *block) {
   ed_loop *loop = block->scope.host->loop;
-  ed_link *link;
-  while ((link = ed_list_shift(&block->scope.children)) != NULL)
-    ed_task_release(ED_OF(link, ed_task, sibling));
+  ed_scope_release_children(&block->scope);
   ed_scope_pop(&block->scope);
   release_block(L, loop, block);
 }

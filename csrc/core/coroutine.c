@@ -410,10 +410,7 @@ static int l_yield (lua_State *L) {
 static int l_running (lua_State *L) {
   ed_loop *loop = ed_loop_opt(L);
   ed_task *task = loop != NULL ? loop->current : NULL;
-  if (task != NULL && task->co == L) {
-    task->is_seen = true;
-    ed_task_push(L, task);
-  }
+  if (task != NULL && task->co == L) ed_task_push(L, task);
   lua_pushboolean(L, lua_pushthread(L));
   return 2;
 }

@@ -7,6 +7,7 @@
 
 #include "core/class.h"
 #include "core/slice.h"
+#include "core/task_ref.h"
 
 enum { CLOSER = 1 };
 
@@ -55,9 +56,10 @@ void ed_ending_kill (ed_task *task) {
 */
 static int l_ending (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
-  ed_task *task = ed_class_check(L, loop, 1, ED_CLASS_TASK);
+  ed_task *task = ed_ref_task(ed_ref_check(L, 1));
   lua_settop(L, 1);
-  if (ed_task_has_ended(task) || task->is_killed || task->root.is_closed) return 0;
+  if (task == NULL || ed_task_has_ended(task) || task->is_killed || task->root.is_closed)
+    return 0;
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->endings);
   lua_pushvalue(L, 1);
   if (lua_rawget(L, 2) != LUA_TNIL) return 1;

@@ -40,11 +40,9 @@ static ed_task *live_child (ed_task *task) {
 
 /* Blocks and failed children of a task that has no live ones. */
 static void discard_scopes (ed_task *task) {
-  ed_link *at;
   while (task->scope != &task->root)
     ed_block_discard(task->loop->L, (ed_block *)task->scope);
-  while ((at = ed_list_shift(&task->root.children)) != NULL)
-    ed_task_release(ED_OF(at, ed_task, sibling));
+  ed_scope_release_children(&task->root);
   task->root.is_closed = true;
 }
 

@@ -169,7 +169,7 @@ ed_limits *ed_limits_of (ed_task *task, uint64_t used) {
 
 static void forget_error (lua_State *L, ed_task *task) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &errors_key) == LUA_TTABLE) {
-    ed_task_push(L, task);
+    ed_task_find(L, task);
     lua_pushvalue(L, -1);
     if (lua_rawget(L, -3) != LUA_TNIL) { /* an existing key: storing allocates nothing */
       lua_pushvalue(L, -2);
@@ -328,11 +328,13 @@ static void take_error (lua_State *L, ed_task *task) {
 bool ed_limits_fail (ed_task *task) {
   lua_State *L = task->loop->L;
   if (!ed_limits_has_excess(task)) return false;
-  ed_task_push(L, task);
   take_error(L, task);
-  lua_setiuservalue(L, -2, 1);
+  if (ed_task_find(L, task)) {
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, 1);
+    task->shape = 1;
+  } else lua_pop(L, 1);
   lua_pop(L, 1);
-  task->shape = 1;
   return true;
 }
 

@@ -63,7 +63,7 @@ static void init_lists (ed_loop *loop) {
 
 static void init_tables (lua_State *L, ed_loop *loop) {
   loop->anchors = new_table_ref(L, NULL);
-  loop->tasks = new_table_ref(L, NULL);
+  loop->refs = new_table_ref(L, NULL);
   loop->cancels = new_table_ref(L, NULL);
   loop->reasons = new_table_ref(L, NULL);
   loop->tracebacks = new_table_ref(L, "k");
@@ -421,7 +421,7 @@ void ed_loop_close (lua_State *L, ed_box *box) {
     return;
   }
   ed_handle_unbox_all(loop);
-  ed_mem_free(&loop->mem, loop->spare, ED_SPARES * sizeof *loop->spare);
+  ed_task_free_spares(loop);
   ed_heap_free(&loop->timers, &loop->mem);
   ed_site_free(loop);
   ed_slice_free(loop);

@@ -73,7 +73,7 @@ static inline void ed_alarm_init (ed_alarm *alarm, void (*ring)(ed_alarm *)) {
 enum {
   ED_READ_ROOM = 65536, /* of a read buffer */
   ED_BUFFERS = 8,       /* read buffers kept while they are not used */
-  ED_SPARES = 1024,     /* coroutines kept for reuse: about a megabyte */
+  ED_SPARES = 1024,     /* tasks kept for reuse: more than a megabyte */
   ED_KILL_GRACE = 5000, /* ms */
   ED_LUCK = 128,        /* waits in a row that may finish without suspending */
   ED_LUCK_LOOK = 32     /* of these between two looks at the clock */
@@ -91,13 +91,6 @@ typedef struct ed_resumed {
   lua_State *co;
   struct ed_resumed *outer;
 } ed_resumed;
-
-/* A coroutine that waits for its next task. */
-typedef struct ed_spare {
-  lua_State *co;
-  ed_task *task; /* in the same slot, for reuse, or NULL */
-  int slot;
-} ed_spare;
 
 typedef struct ed_probe ed_probe;
 /* What a host (csrc/host) wants to be asked. */
@@ -130,16 +123,16 @@ struct ed_loop {
   int luck;            /* waits that may still finish without suspending */
   uint32_t kill_grace; /* ms of catching cancellations before a task is killed */
   uint32_t next_id;
-  uint32_t nresumes;      /* of tasks, counted; never 0 in one */
-  uint32_t ncloses;       /* of coroutines, one inside the other */
-  uint32_t passed_on;     /* number of the resume in which 'origin' was noted */
-  bool is_own_origin;     /* it came from a coroutine of the same task */
-  struct ed_sites *sites; /* core/site, or NULL */
-  ed_spare *spare;
+  uint32_t nresumes;         /* of tasks, counted; never 0 in one */
+  uint32_t ncloses;          /* of coroutines, one inside the other */
+  uint32_t passed_on;        /* number of the resume in which 'origin' was noted */
+  bool is_own_origin;        /* it came from a coroutine of the same task */
+  struct ed_sites *sites;    /* core/site, or NULL */
+  ed_task **spare;           /* with their coroutines, for the next spawns */
   int highest_slot;          /* of the anchor tables */
   uint32_t nspare;           /* of at most ED_SPARES */
   int anchors;               /* registry references: slot -> coroutine */
-  int tasks;                 /* slot -> task */
+  int refs;                  /* slot -> reference of the task (core/task_ref) */
   int cancels;               /* scope -> cancellation error */
   int reasons;               /* scope -> reason */
   int tracebacks;            /* task -> text, weak keys */

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
-** How tasks end as seen from outside: waiting for the children of a scope, deciding what it
-** raises when some of them failed, and reading the result of an ended task.
+** How tasks end as seen from outside: waiting for the children of a scope, and deciding what it raises
+** when some of them failed.
 */
 #include "core/error.h"
 #include "core/loop.h"
-#include "core/push.h"
 #include "core/trace.h"
 
 /* ---- joining children, collecting failures ---- */
@@ -25,11 +24,17 @@ uint32_t ed_scope_failures (const ed_scope *scope) {
   return n;
 }
 
+void ed_scope_release_children (ed_scope *scope) {
+  ed_link *at;
+  while ((at = ed_list_shift(&scope->children)) != NULL)
+    ed_task_release(ED_OF(at, ed_task, sibling));
+}
+
 /* Push what 'task', which failed, failed with; its text goes into 'texts' as number 'n'. */
 static void push_failed (lua_State *L, ed_task *task, int texts, uint32_t n) {
   luaL_checkstack(L, 8, "too many failures");
-  ed_task_push(L, task);
-  ed_task_push_first(L, -1, task);
+  ed_task_find(L, task);
+  ed_task_push_first(L, task);
   ed_trace_passes_on(L, task->root.parent->host, -2);
   ed_trace_push(L, task->loop, -2);
   lua_rawseti(L, texts, n);
@@ -38,7 +43,7 @@ static void push_failed (lua_State *L, ed_task *task, int texts, uint32_t n) {
 
 /* The body's own failure is at 'body', and its text is filed for the host. */
 static void push_body (lua_State *L, ed_task *host, int body, int texts, uint32_t n) {
-  ed_task_push(L, host);
+  ed_task_find(L, host);
   ed_trace_push(L, host->loop, -1);
   lua_rawseti(L, texts, n);
   lua_pop(L, 1);
@@ -63,57 +68,5 @@ bool ed_scope_push_failure (lua_State *L, ed_scope *scope, int body, uint32_t or
   if (body != 0 && seen <= order) push_body(L, scope->host, body, texts, ++n);
   if (n > 1) ed_error_group(L, (int)n, texts);
   lua_remove(L, texts);
-  return true;
-}
-
-/* ---- results ---- */
-
-/* A task that could not say how it ended was killed or never ran. */
-static void push_missing_error (lua_State *L, const ed_task *task) {
-  if (task->state == ED_TASK_FAILED) lua_pushliteral(L, "not enough memory");
-  else ed_error_push(L, "cancelled", NULL, NULL, NULL, "task cancelled");
-}
-
-static void push_value (lua_State *L, int index, const ed_task *task) {
-  if (!task->is_on_stack) {
-    lua_getiuservalue(L, index, 1);
-    return;
-  }
-  lua_pushvalue(task->co, -1);
-  lua_xmove(task->co, L, 1);
-}
-
-static int push_results (lua_State *L, int index, const ed_task *task) {
-  if (task->shape == 0) return 0;
-  push_value(L, index, task);
-  if (task->shape == 1) return 1;
-  return ed_push_unpacked(L);
-}
-
-int ed_task_push_results (lua_State *L, int index, ed_task *task) {
-  index = lua_absindex(L, index);
-  if (task->state == ED_TASK_DONE) return push_results(L, index, task);
-  ed_task_push_first(L, index, task);
-  return 1;
-}
-
-void ed_task_push_first (lua_State *L, int index, ed_task *task) {
-  if (task->shape != 0) push_value(L, index, task);
-  else if (task->state == ED_TASK_DONE) lua_pushnil(L);
-  else push_missing_error(L, task);
-  if (task->shape != 2) return;
-  lua_rawgeti(L, -1, 1);
-  lua_remove(L, -2);
-}
-
-bool ed_task_take_first (lua_State *L, ed_task *task) {
-  if (task->state != ED_TASK_DONE || task->shape > 1) return false;
-  if (task->shape == 0) {
-    lua_pushnil(L);
-    return true;
-  }
-  if (!task->is_on_stack) return false;
-  lua_xmove(task->co, L, 1);
-  task->shape = 0;
   return true;
 }

@@ -335,7 +335,6 @@ static ed_task *live_root (lua_State *L) {
 static int l_root (lua_State *L) {
   ed_task *root = live_root(L);
   if (root == NULL) return 0;
-  root->is_seen = true;
   ed_task_push(L, root);
   return 1;
 }
@@ -351,7 +350,6 @@ static int l_tasks (lua_State *L) {
   lua_newtable(L);
   for (ed_scope *at = top; (at = ed_scope_after(at, top, &depth)) != NULL;) {
     if (at->kind != ED_SCOPE_TASK || ed_task_has_ended(at->host)) continue;
-    at->host->is_seen = true;
     ed_task_push(L, at->host);
     lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
   }

@@ -136,11 +136,9 @@ static void run_rest (ed_loop *loop) {
 
 /* Push what the run returns, or raise what it ends with. */
 static int push_outcome (lua_State *L, ed_task *root, bool deadlocked) {
-  int top = lua_gettop(L), n;
+  int n;
   if (deadlocked) return lua_error(L);
-  ed_task_push(L, root);
-  n = ed_task_push_results(L, -1, root);
-  lua_remove(L, top + 1);
+  n = ed_task_push_results(L, root);
   return root->state == ED_TASK_DONE ? n : lua_error(L);
 }
 

@@ -449,7 +449,7 @@ static void report (slices *s, ed_task *task, uint64_t held) {
   ed_task_warn(s->loop->L, task, "limit", "blocking", text);
 }
 
-/* One whose base frame has just returned: its userdata, which is among the 'nres' results of that,
+/* One whose base frame has just returned: its reference, which is among the 'nres' results of that,
    may be wanted, and is stored then. */
 static void report_ended (slices *s, ed_task *task, uint64_t held, int *nres) {
   bool was_in_frame = task->is_in_frame;

@@ -2,13 +2,13 @@
 /*
 ** Tasks: spawning on recycled coroutines, the base frame, the end of a task.
 **
-** A coroutine has a slot for life; a task borrows both. In the coroutine's stack lies the base
-** frame with (message handler, task, function, arguments). A task that a script holds lies there
-** as its userdata, which so lives as long as the task without being stored anywhere else; a task
-** that none has seen lies in the table of tasks, and as an address in the frame. What the base
-** frame returns, at most one value (above the userdata), becomes the user value. All that can run
-** out of memory happens in the base frame, under protection; the scheduler's side allocates
-** nothing.
+** A task and its coroutine are together for life, in a slot. In the coroutine's stack lies the base
+** frame with (message handler, task, function, arguments). The task is there as the reference that a
+** script got from 'spawn', which so lives as long as the task without being stored anywhere else; or
+** as an address, where there was no reference yet. What the base frame returns, at most one value
+** (above the reference), becomes the user value of the reference, or stays on the stack for
+** whoever collects it. All that can run out of memory happens in the base frame, under
+** protection; the scheduler's side allocates nothing.
 */
 #include "core/task.h"
 
@@ -23,18 +23,19 @@
 #include "core/limits.h"
 #include "core/loop.h"
 #include "core/slice.h"
+#include "core/task_ref.h"
 #include "core/trace.h"
 #include "core/var.h"
 
 enum {
   HANDLER = 1, /* of the base frame: the message handler, the task, the function */
-  TASK = 2,
+  TASK = ED_FRAME_TASK,
   FUNCTION = 3,
   ROOM = LUA_MINSTACK - FUNCTION - 2, /* arguments for which any coroutine has a place */
   MANY_SLOTS = 8192 /* after a run with so many at once the anchor tables are made anew */
 };
 
-/* ---- coroutines ---- */
+/* ---- spare ones ---- */
 
 static void make_spares (lua_State *L, ed_loop *loop) {
   if (loop->spare != NULL) return;
@@ -42,40 +43,60 @@ static void make_spares (lua_State *L, ed_loop *loop) {
   if (loop->spare == NULL) luaL_error(L, "not enough memory");
 }
 
-/* A fresh coroutine in a slot of its own, put among the spare ones. */
+/* What stays as it is from one life to the next. */
+static ed_task *init_once (ed_task *task, ed_loop *loop, lua_State *co, int slot) {
+  memset(task, 0, sizeof *task);
+  task->co = co;
+  task->loop = loop;
+  task->slot = slot;
+  task->is_spare = true;
+  ed_list_init(&task->ready);
+  ed_list_init(&task->sibling);
+  ed_list_init(&task->watchers);
+  return task;
+}
+
+/* A task with a fresh coroutine, in a slot of their own, put among the spare ones. */
 static void add_spare (lua_State *L, ed_loop *loop) {
-  ed_spare spare = {NULL, NULL, 0};
+  lua_State *co;
+  ed_task *task;
+  int slot;
   make_spares(L, loop);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->tasks);
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->anchors);
-  spare.co = lua_newthread(L);
-  spare.slot = luaL_ref(L, -2);
-  if (spare.slot > loop->highest_slot) loop->highest_slot = spare.slot;
-  lua_pushboolean(L, 0);
-  lua_rawseti(
-    L, -3, spare.slot); /* so that storing a task there allocates nothing later */
-  lua_pop(L, 2);
-  loop->spare[loop->nspare++] = spare;
+  co = lua_newthread(L);
+  slot = luaL_ref(L, -2);
+  if (slot > loop->highest_slot) loop->highest_slot = slot;
+  task = ed_mem_new(&loop->mem, sizeof *task);
+  if (task == NULL) {
+    luaL_unref(L, -1, slot);
+    luaL_error(L, "not enough memory");
+  }
+  lua_pop(L, 1);
+  loop->spare[loop->nspare++] = init_once(task, loop, co, slot);
 }
 
-static void store_task (lua_State *L, ed_loop *loop, int slot) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->tasks);
-  lua_insert(L, -2);
-  lua_rawseti(L, -2, slot);
-  lua_pop(L, 1);
+static void free_task (ed_task *task) {
+  ed_mem_free(&task->loop->mem, task, sizeof *task);
 }
 
-static void free_slot (ed_loop *loop, int slot) {
-  lua_State *L = loop->L;
-  lua_pushboolean(L, 0);
-  store_task(L, loop, slot);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->anchors);
-  luaL_unref(L, -1, slot);
+/* With its coroutine. */
+static void destroy (ed_task *task) {
+  lua_State *L = task->loop->L;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->anchors);
+  luaL_unref(L, -1, task->slot);
   lua_pop(L, 1);
+  if (task->has_place) lua_pushnil(L), ed_ref_store(L, task);
+  free_task(task);
 }
 
 void ed_task_trim (ed_loop *loop, uint32_t keep) {
-  while (loop->nspare > keep) free_slot(loop, loop->spare[--loop->nspare].slot);
+  while (loop->nspare > keep) destroy(loop->spare[--loop->nspare]);
+}
+
+void ed_task_free_spares (ed_loop *loop) {
+  while (loop->nspare > 0) free_task(loop->spare[--loop->nspare]);
+  ed_mem_free(&loop->mem, loop->spare, ED_SPARES * sizeof *loop->spare);
+  loop->spare = NULL;
 }
 
 static void renew_table (lua_State *L, int *table) {
@@ -88,55 +109,24 @@ void ed_task_shrink (lua_State *L, ed_loop *loop) {
   if (loop->highest_slot < MANY_SLOTS) return;
   ed_task_trim(loop, 0);
   renew_table(L, &loop->anchors);
-  renew_table(L, &loop->tasks);
+  renew_table(L, &loop->refs);
   loop->highest_slot = 0;
 }
 
-static void forget_traceback (ed_task *task) {
-  lua_State *co = task->co;
-  lua_rawgeti(co, LUA_REGISTRYINDEX, task->loop->tracebacks);
-  ed_task_push(co, task);
-  if (lua_rawget(co, 1) != LUA_TNIL) {
-    ed_task_push(co, task);
-    lua_pushnil(co);
-    lua_rawset(co, 1);
-  }
-}
-
-/* What the next task in the same userdata must not inherit. */
-static void forget_result (ed_task *task) {
-  lua_State *co = task->co;
-  if (!task->is_on_stack) {
-    ed_task_push(co, task);
-    lua_pushnil(co);
-    lua_setiuservalue(co, 1, 1);
-  }
-  lua_settop(co, 0);
-  if (task->state == ED_TASK_FAILED) forget_traceback(task);
-  lua_settop(co, 0);
-}
-
-/* A seen task leaves only its coroutine for reuse, an unseen one itself as well. */
-static void keep_spare (ed_task *task) {
-  ed_loop *loop = task->loop;
-  lua_State *co = task->co;
-  ed_spare spare = {co, task->is_seen ? NULL : task, task->slot};
-  if (lua_gethookmask(co) != 0)
-    lua_sethook(co, NULL, 0, 0); /* of this task, not of the next one */
-  if (!task->is_seen && task->shape != 0) forget_result(task);
-  else if (task->is_seen) {
-    lua_settop(co, 0);
-    if (!task->is_in_frame) lua_pushboolean(co, 0), store_task(co, loop, task->slot);
-  }
-  loop->spare[loop->nspare++] = spare;
+/* The hook is of this task, not of the next one. */
+static void keep_spare (ed_loop *loop, ed_task *task) {
+  if (lua_gethookmask(task->co) != 0) lua_sethook(task->co, NULL, 0, 0);
+  lua_settop(task->co, 0);
+  loop->spare[loop->nspare++] = task;
 }
 
 void ed_task_release (ed_task *task) {
   ed_loop *loop = task->loop;
-  if (task->co == NULL) return;
-  if (task->is_killed || loop->nspare >= ED_SPARES) free_slot(loop, task->slot);
-  else keep_spare(task);
-  task->co = NULL;
+  if (task->is_spare) return;
+  ed_ref_leave(task);
+  task->is_spare = true;
+  if (task->is_killed || loop->nspare >= ED_SPARES) destroy(task);
+  else keep_spare(loop, task);
 }
 
 /* ---- the base frame ---- */
@@ -177,7 +167,12 @@ static int conclude (lua_State *L, ed_task *task) {
   return lua_gettop(L) >= FUNCTION ? 1 : 0;
 }
 
-static int l_conclude (lua_State *L) { return conclude(L, lua_touserdata(L, TASK)); }
+static ed_task *task_of_frame (lua_State *L) {
+  void *at = lua_touserdata(L, TASK);
+  return lua_islightuserdata(L, TASK) ? at : ed_ref_task(at);
+}
+
+static int l_conclude (lua_State *L) { return conclude(L, task_of_frame(L)); }
 
 /* The common end needs no memory; anything else runs protected. Returns as the base frame does. */
 static int conclude_safely (lua_State *L, ed_task *task) {
@@ -189,12 +184,14 @@ static int conclude_safely (lua_State *L, ed_task *task) {
   }
   task->outcome =
     ED_TASK_FAILED;     /* should memory run out on the way, or there be none to begin */
-  lua_checkstack(L, 2); /* the pcall needs more, and finds that there is none */
+  lua_checkstack(L, 3); /* the pcall needs more, and finds that there is none */
   lua_pushvalue(L, TASK);
+  lua_pushvalue(L, TASK); /* where it is looked for */
   lua_pushcfunction(L, l_conclude);
-  lua_rotate(L, 1, 2);
+  lua_rotate(L, 1, 3);
   lua_pcall(L, n, LUA_MULTRET, 0); /* an error here is the value, outcome "failed" */
-  return (lua_gettop(L) > 1 ? 1 : 0) + task->is_in_frame; /* that may have changed */
+  ed_scope_release_children(&task->root); /* what it had no memory to tell of */
+  return (lua_gettop(L) > TASK ? 1 : 0) + task->is_in_frame; /* that may have changed */
 }
 
 static int joined_k (lua_State *L, int status, lua_KContext ctx);
@@ -254,7 +251,7 @@ static int body_k (lua_State *L, int status, lua_KContext ctx) {
 }
 
 int ed_task_base (lua_State *L) {
-  ed_task *task = lua_touserdata(L, TASK);
+  ed_task *task = task_of_frame(L);
   int status = lua_pcallk(
     L, task->nargs - FUNCTION, LUA_MULTRET, HANDLER, (lua_KContext)task, body_k);
   return body_k(L, status, (lua_KContext)task);
@@ -262,27 +259,24 @@ int ed_task_base (lua_State *L) {
 
 /* ---- spawn ---- */
 
-/* Every field, one by one: clearing the whole first costs as much again. */
-static void init_task (
-  ed_task *task, ed_loop *loop, ed_scope *owner, const ed_spare *spare) {
+/* The rest is as init_once has left it, or the end of the life before. */
+static void begin_life (ed_task *task, ed_scope *owner) {
+  ed_loop *loop = task->loop;
   task->op = NULL;
-  task->co = task->leaf = spare->co;
+  task->leaf = task->co;
   task->nest = NULL;
-  task->loop = loop;
+  task->ref = NULL;
   task->scope = &task->root;
-  task->slot = spare->slot;
-  task->nargs = 0;
   task->id = ++loop->next_id;
   task->filed = task->since = 0;
   task->site = task->barred = task->swallowed = 0;
   task->state = ED_TASK_READY;
   task->atomic = task->shape = task->outcome = 0;
-  task->has_started = task->is_seen = task->is_in_frame = task->has_vars = false;
-  task->has_ending = false;
-  task->is_joining = task->is_on_stack = task->is_killed = task->has_yielded = false;
-  task->is_held = task->has_failed = task->has_limits = task->is_preempted = false;
+  task->has_started = task->is_spare = task->is_in_frame = task->has_vars = false;
+  task->has_ending = task->is_joining = task->is_on_stack = task->is_killed = false;
+  task->has_yielded = task->is_held = task->has_failed = task->has_limits = false;
+  task->is_preempted = false;
   task->round = 0;
-  ed_list_init(&task->watchers);
   ed_scope_push(&task->root, owner, task, ED_SCOPE_TASK);
   ed_list_append(&owner->children, &task->sibling);
   owner->live++;
@@ -296,43 +290,17 @@ static void check_owner (lua_State *L, ed_loop *loop, const ed_scope *owner) {
     luaL_error(L, "cannot spawn: the block has ended");
 }
 
-static ed_task *push_box (lua_State *L, ed_loop *loop) {
-  return ed_class_push_raw(L, loop, ED_CLASS_TASK, sizeof(ed_task), 1);
-}
-
 /*
-** The spare coroutine that is next, with a place for so many arguments. It is nobody's until it is
-** taken off, so nothing may run finalizers until then: these may spawn tasks too.
+** The spare task that is next, whose coroutine has a place for so many arguments. It is nobody's until
+** it is taken off, so nothing may run finalizers until then: these may spawn tasks too.
 */
-static inline ed_spare *find_spare (lua_State *L, ed_loop *loop, int nargs) {
-  ed_spare *spare;
-  if (loop->nspare == 0) add_spare(L, loop);
-  spare = &loop->spare[loop->nspare - 1];
-  if (nargs > ROOM && !lua_checkstack(spare->co, nargs + FUNCTION + 2))
-    luaL_error(L, "too many arguments");
-  return spare;
-}
-
-/* One with a task that no script has seen. */
-static ed_spare *find_unseen (lua_State *L, ed_loop *loop, int nargs) {
-  ed_spare *spare = find_spare(L, loop, nargs);
+static inline ed_task *find_spare (lua_State *L, ed_loop *loop, int nargs) {
   ed_task *task;
-  if (spare->task != NULL) return spare;
-  task = push_box(L, loop);
-  spare = find_spare(L, loop, nargs);
-  if (spare->task == NULL) spare->task = task, store_task(L, loop, spare->slot);
-  else lua_pop(L, 1);
-  return spare;
-}
-
-/* One for the task whose userdata was pushed. */
-static ed_spare *find_unboxed (lua_State *L, ed_loop *loop, int nargs) {
-  ed_spare *spare = find_spare(L, loop, nargs);
-  if (spare->task == NULL) return spare;
-  spare->task = NULL;
-  lua_pushboolean(L, 0);
-  store_task(L, loop, spare->slot);
-  return spare;
+  if (loop->nspare == 0) add_spare(L, loop);
+  task = loop->spare[loop->nspare - 1];
+  if (nargs > ROOM && !lua_checkstack(task->co, nargs + FUNCTION + 2))
+    luaL_error(L, "too many arguments");
+  return task;
 }
 
 /* The function and its arguments, on top of L, go into the base frame of 'task'. */
@@ -348,68 +316,42 @@ static void fill_frame (lua_State *L, ed_task *task, int nargs) {
   lua_xmove(L, co, nargs + 1);
 }
 
-/* The library's own functions can close a coroutine under us, and its base frame with that. */
-static void anchor (lua_State *L, ed_task *task, int nargs) {
-  lua_pushvalue(L, -nargs - 2);
-  store_task(L, task->loop, task->slot);
-  task->is_in_frame = false;
-}
-
-ed_task *ed_task_spawn (
-  lua_State *L, ed_loop *loop, ed_scope *owner, int nargs, bool is_seen) {
-  ed_task *task = NULL;
-  ed_spare *spare;
-  bool has_vars;
-  check_owner(L, loop, owner);
-  if (is_seen) task = push_box(L, loop), lua_insert(L, -nargs - 2);
-  has_vars = ed_vars_push(L, loop);
-  spare = is_seen ? find_unboxed(L, loop, nargs) : find_unseen(L, loop, nargs);
-  if (has_vars) ed_vars_give(L, loop, spare->co);
-  if (!is_seen) task = spare->task;
-  loop->nspare--;
-  init_task(task, loop, owner, spare);
-  task->is_seen = task->is_in_frame = is_seen;
-  if (is_seen && !loop->is_installed) anchor(L, task, nargs);
-  task->has_vars = has_vars;
-  fill_frame(L, task, nargs);
+/*
+** The library's own functions can close a coroutine under us, and its base frame with that: where ours
+** are not in their place, references are stored.
+*/
+static ed_task *find_with_place (lua_State *L, ed_loop *loop, int nargs) {
+  ed_task *task;
+  while (!(task = find_spare(L, loop, nargs))->has_place && !loop->is_installed)
+    ed_ref_make_place(L, task);
   return task;
 }
 
-/* The level of the frame at the bottom of 'co', found in steps that grow and shrink by two. */
-static int bottom_level (lua_State *co) {
-  lua_Debug at;
-  int level = 0, step = 1;
-  while (lua_getstack(co, level + step, &at)) level += step, step *= 2;
-  for (; step > 0; step /= 2)
-    if (lua_getstack(co, level + step, &at)) level += step;
-  return level;
+/* The reference lies below the function. */
+static void give_ref (lua_State *L, ed_task *task, ed_task_ref *ref, int nargs) {
+  ed_ref_set(ref, task);
+  task->is_in_frame = task->loop->is_installed;
+  if (task->is_in_frame) return;
+  lua_pushvalue(L, -nargs - 2);
+  ed_ref_store(L, task);
 }
 
-/* Push the userdata of a task in whose frame it lies, or on what has become of that, on 'co'. */
-static bool push_from_frame (lua_State *co, const ed_task *task) {
-  lua_Debug at;
-  if (!lua_checkstack(co, 1)) return false;
-  if (ed_task_has_ended(task)) lua_pushvalue(co, 1);
-  else if (!lua_getstack(co, 0, &at)) lua_pushvalue(co, 1 + TASK); /* it did not start */
-  else if (!lua_getstack(co, bottom_level(co), &at) || !lua_getlocal(co, &at, TASK))
-    return false;
-  return true;
-}
-
-/* Put it into the table. */
-static bool store_from_frame (ed_task *task) {
-  if (!push_from_frame(task->co, task)) return false;
-  lua_xmove(task->co, task->loop->L, 1);
-  store_task(task->loop->L, task->loop, task->slot);
-  task->is_in_frame = false;
-  return true;
-}
-
-void ed_task_push (lua_State *L, ed_task *task) {
-  if (task->is_in_frame) store_from_frame(task);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->tasks);
-  lua_rawgeti(L, -1, task->slot);
-  lua_remove(L, -2);
+ed_task *ed_task_spawn (
+  lua_State *L, ed_loop *loop, ed_scope *owner, int nargs, bool has_ref) {
+  ed_task_ref *ref = NULL;
+  ed_task *task;
+  bool has_vars;
+  check_owner(L, loop, owner);
+  if (has_ref) ref = ed_ref_push_new(L, loop), lua_insert(L, -nargs - 2);
+  has_vars = ed_vars_push(L, loop);
+  task = has_ref ? find_with_place(L, loop, nargs) : find_spare(L, loop, nargs);
+  if (has_vars) ed_vars_give(L, loop, task->co);
+  loop->nspare--;
+  begin_life(task, owner);
+  task->has_vars = has_vars;
+  if (has_ref) give_ref(L, task, ref, nargs);
+  fill_frame(L, task, nargs);
+  return task;
 }
 
 /* ---- running ---- */
@@ -454,27 +396,20 @@ void ed_task_end (ed_task *task, ed_task_state outcome) {
 }
 
 /*
-** A script may ask for the result of a task that it has seen at any time, so that goes into the
-** userdata. What only its owner collects, soon, stays where it is.
+** A script may ask for the result of a task that it holds at any time, so that goes into the
+** reference. What only its owner collects, if anybody, stays where it is.
 */
 static void take_result (ed_task *task, int nres) {
   lua_State *co = task->co;
-  if (task->is_in_frame) {
-    if (nres < 2) return;
-    lua_setiuservalue(co, 1, 1);
-    if (task->shape == 0) task->shape = 1;
-    return;
-  }
-  if (nres == 0) return;
-  if (task->is_held && !task->is_seen) {
-    task->is_on_stack = true;
-    if (task->shape == 0) task->shape = 1;
-    return;
-  }
-  ed_task_push(co, task);
-  lua_insert(co, -2);
-  lua_setiuservalue(co, -2, 1);
+  if (nres < 1 + task->is_in_frame) return;
   if (task->shape == 0) task->shape = 1;
+  if (task->is_in_frame) lua_setiuservalue(co, 1, 1);
+  else if (task->ref == NULL) task->is_on_stack = true;
+  else {
+    ed_task_find(co, task);
+    lua_insert(co, -2);
+    lua_setiuservalue(co, -2, 1);
+  }
 }
 
 /* A yield that is none of ours: coroutine.yield in a task's own body. Say so in its place. */
@@ -499,44 +434,46 @@ static void after_yield (ed_loop *loop, ed_task *task, int nres) {
 
 /* What runs then, '<close>' variables and all, may still ask for the task. */
 void ed_task_close (ed_task *task) {
-  if (task->is_in_frame && !store_from_frame(task)) {
-    lua_pop(task->co, 1); /* there is no memory for one place more, so we take this */
-    store_from_frame(task);
-  }
+  ed_ref_rescue(task);
   if (task->loop->watch != NULL) ed_slice_close(task->loop, task, ed_nest_close);
   else ed_nest_close(task);
 }
 
-static int l_store_cancellation (lua_State *L) {
+/* (task) --> its cancellation */
+static int l_cancellation (lua_State *L) {
+  ed_task *task = lua_touserdata(L, 1);
+  ed_cancel_push(L, task->loop, task->root.cause);
+  return 1;
+}
+
+/* Cancelled before it ran, it never runs; its error is the cancellation that kept it from it. */
+static void end_unstarted (ed_loop *loop, ed_task *task) {
+  lua_State *co = task->co;
+  ed_ref_rescue(task);
+  lua_settop(co, 0);
+  lua_pushcfunction(co, l_cancellation);
+  lua_pushlightuserdata(co, task);
+  if (task->shape == 0 && lua_pcall(co, 1, 1, 0) == LUA_OK) take_result(task, 1);
+  ed_cancel_forget(co, loop, &task->root);
+  ed_task_end(task, ED_TASK_CANCELLED);
+}
+
+/* (task, error) */
+static int l_keep_error (lua_State *L) {
   ed_task *task = lua_touserdata(L, 1);
   ed_task_push(L, task);
-  ed_cancel_push(L, task->loop, task->root.cause);
+  lua_pushvalue(L, 2);
   lua_setiuservalue(L, -2, 1);
   task->shape = 1;
   return 0;
 }
 
-/* Cancelled before it ran, it never runs; its error is the cancellation that kept it from it. */
-static void end_unstarted (ed_loop *loop, ed_task *task) {
-  if (task->is_in_frame) store_from_frame(task);
-  lua_settop(task->co, 0);
-  if (task->shape == 0) {
-    lua_pushcfunction(task->co, l_store_cancellation);
-    lua_pushlightuserdata(task->co, task);
-    lua_pcall(task->co, 1, 0, 0);
-    lua_settop(task->co, 0);
-  }
-  ed_cancel_forget(task->co, loop, &task->root);
-  ed_task_end(task, ED_TASK_CANCELLED);
-}
-
-/* The error at the top of the dead coroutine becomes the task's. */
+/* The error at the top of the dead coroutine, which is about to go, becomes the task's. */
 static void keep_error (lua_State *L, ed_task *task) {
-  ed_task_push(L, task);
+  lua_pushcfunction(L, l_keep_error);
+  lua_pushlightuserdata(L, task);
   lua_xmove(task->co, L, 1);
-  lua_setiuservalue(L, -2, 1);
-  lua_pop(L, 1);
-  task->shape = 1;
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
 }
 
 /*

@@ -2,16 +2,16 @@
 /*
 ** A task: a coroutine with an owner.
 **
-** The task is a userdata. While it lives, it and its coroutine are anchored by one slot each in
-** two tables of the runtime. The body runs
-** under a C base frame that calls it with lua_pcallk *inside* the coroutine, because Lua runs
-** the to-be-closed variables of a coroutine that dies by an error only if something in it
-** catches the error; there they may still wait, and the message handler sees the live stack.
+** The task is memory of the runtime's, in one piece with its coroutine, which is anchored in a table:
+** both serve one task after the other, so that a spawn makes nothing but what the script holds
+** (core/task_ref), and a member of a gather nothing at all. The body runs under a C base frame that calls
+** it with lua_pcallk *inside* the coroutine, because Lua runs the to-be-closed variables of a
+** coroutine that dies by an error only if something in it catches the error; there they may
+** still wait, and the message handler sees the live stack.
 **
-** A coroutine that ended normally is kept for the next task. A task that no script has seen
-** (a member of a gather) is kept together with its coroutine, so that such a spawn allocates
-** nothing. Promises: spawn, finish and wake are O(1); a task's result is kept in its userdata
-** and can be read any number of times.
+** Promises: spawn, finish and wake are O(1). A task that has ended is let go as soon as nobody is
+** to collect its result (is_held, or a failure that its owner has not seen); from then on nothing may
+** point to it. Its result stays in the reference, if there is one, and can be read any number of times.
 */
 #ifndef ED_TASK_H
 #define ED_TASK_H
@@ -40,12 +40,18 @@ typedef struct ed_watch {
   bool is_silent; /* nobody awaits the task by this: it is about what the task holds */
 } ed_watch;
 
+typedef struct ed_task_ref ed_task_ref;
+
+enum {
+  ED_FRAME_TASK = 2
+}; /* index of the task, or of its reference, in its base frame */
+
 struct ed_task {
   ed_link ready;    /* in the loop's ready list */
   ed_link sibling;  /* in the owner's children */
   ed_link watchers; /* ed_watch, in order of arrival */
   ed_op *op;        /* what the task waits for; NULL: nothing, or taken away by a scope */
-  lua_State *co;    /* NULL once the task let go of its coroutine and slot */
+  lua_State *co;    /* its own, for good */
   lua_State *leaf;  /* the coroutine inside it that runs or waits; co itself, mostly */
   union {
     struct ed_nest *nest; /* coroutines between co and leaf (core/coroutine), or NULL */
@@ -53,9 +59,10 @@ struct ed_task {
       *limits; /* has_limits: what it may use (core/limits); the nest is there */
   };
   ed_loop *loop;
-  ed_scope *scope; /* innermost block */
-  ed_scope root;   /* the body */
-  int slot;        /* of its coroutine and of itself, in the anchor tables */
+  ed_task_ref *ref; /* what scripts hold, or NULL */
+  ed_scope *scope;  /* innermost block */
+  ed_scope root;    /* the body */
+  int slot;  /* of its coroutine, and of its reference if that is not in the frame */
   int nargs; /* of the first resume; later: failures of children before the body's */
   uint32_t id;
   uint32_t filed;  /* number of the resume in which its failure was filed (core/trace) */
@@ -64,12 +71,13 @@ struct ed_task {
   uint32_t since;  /* ms: of the first of these, or 0 */
   uint16_t swallowed; /* cancellations delivered to this scope without its being left */
   uint8_t state;
-  uint8_t atomic;  /* how many eddy.atomic it is in: it must not wait */
-  uint8_t shape;   /* of the result: 0 none, 1 one value, 2 a table of several with n */
-  uint8_t outcome; /* ed_task_state to be, decided by the base frame */
+  uint8_t atomic;    /* how many eddy.atomic it is in: it must not wait */
+  uint8_t outcome;   /* ed_task_state to be, decided by the base frame */
+  uint8_t shape : 2; /* of the result: 0 none, 1 one value, 2 a table of several with n */
   bool has_started : 1;
-  bool is_seen : 1;     /* a script may hold this task: its userdata is not reused */
-  bool is_in_frame : 1; /* its userdata is an argument of its base frame only */
+  bool is_spare : 1;    /* nobody's: it has ended and was let go, or never began */
+  bool has_place : 1;   /* in the table of references, for good */
+  bool is_in_frame : 1; /* its reference is an argument of its base frame only */
   bool has_vars : 1;    /* task-local variables are bound (core/var) */
   bool has_ending : 1;  /* there is something to be closed (core/ending) */
   bool is_joining : 1;  /* waits for the children of its innermost scope */
@@ -94,16 +102,16 @@ static inline lua_State *ed_task_leaf (const ed_task *task) { return task->leaf;
 /*
 ** A new task owned by 'owner', ready to run: the function and its 'nargs' arguments are taken
 ** from the top of the stack. Raises when memory is short or the owner is closed; then nothing
-** is left behind. 'is_seen': a script will hold the task, whose userdata is pushed.
+** is left behind. 'has_ref': a script will hold the task, whose reference is pushed.
 */
 ed_task *ed_task_spawn (
-  lua_State *L, ed_loop *loop, ed_scope *owner, int nargs, bool is_seen);
+  lua_State *L, ed_loop *loop, ed_scope *owner, int nargs, bool has_ref);
 
-/* Push the userdata of a task that has a slot. */
+/* Push the reference of a task that was not let go; it is made if there is none. May raise. */
 void ed_task_push (lua_State *L, ed_task *task);
 
-/* The task at 'arg', or an argument error. */
-ed_task *ed_task_check (lua_State *L, int arg);
+/* Push it if there is one, or nil and return false. Allocates nothing. */
+bool ed_task_find (lua_State *L, ed_task *task);
 
 /* The function at the bottom of every task's own coroutine. */
 int ed_task_base (lua_State *L);
@@ -129,12 +137,11 @@ void ed_task_close (ed_task *task);
 */
 void ed_task_kill (ed_task *task);
 
-/* Push the results of an ended task (any number), or its error (one value). */
-int ed_task_push_results (lua_State *L, int index, ed_task *task);
+/* Push the results (any number) of an ended task that was not let go, or its error (one value). */
+int ed_task_push_results (lua_State *L, ed_task *task);
 
-/* Push the first result of an ended task, or its error. 'index' is its userdata, not needed for
-   a result that is on the stack. */
-void ed_task_push_first (lua_State *L, int index, ed_task *task);
+/* Push the first result of such a task, or its error. */
+void ed_task_push_first (lua_State *L, ed_task *task);
 
 /* Push the first result of a task that succeeded, and forget it, where that is quick. */
 bool ed_task_take_first (lua_State *L, ed_task *task);
@@ -157,7 +164,10 @@ bool ed_scope_push_failure (lua_State *L, ed_scope *scope, int body, uint32_t or
 /* How many children of 'scope' have failed so far. */
 uint32_t ed_scope_failures (const ed_scope *scope);
 
-/* Let go of an ended task that kept its slot (a failed child, a held member of a gather). */
+/* Let go of the failed children of 'scope', of which none lives: nobody will be told. */
+void ed_scope_release_children (ed_scope *scope);
+
+/* Let go of an ended task that was kept (a failed child, a held member of a gather). */
 void ed_task_release (ed_task *task);
 
 /* spawn_with in 'owner': the options are at 'index', then the function and its arguments. */
@@ -170,7 +180,7 @@ int ed_task_spawn_with (lua_State *L, ed_loop *loop, ed_scope *owner, int index)
 void ed_task_name (lua_State *L, ed_task *task, char *text, size_t room);
 
 /* The same for who is waited for, who may have ended just now. */
-void ed_task_describe (ed_task *task, char *text, size_t room);
+void ed_task_describe (const ed_task_ref *ref, char *text, size_t room);
 
 /* As part of a sentence: task 7, or task 'x'. */
 void ed_task_quote (lua_State *L, ed_task *task, char *text, size_t room);
@@ -178,7 +188,7 @@ void ed_task_quote (lua_State *L, ed_task *task, char *text, size_t room);
 /* Was it given a name by a script? */
 bool ed_task_is_named (lua_State *L, ed_task *task);
 
-/* Name the task whose userdata is at 'task' by the string at 'name', both absolute. */
+/* Name the task whose reference is at 'task' by the string at 'name', both absolute. */
 void ed_task_set_name (lua_State *L, ed_loop *loop, int task, int name);
 
 /* Cancel a task for 'why'; true if this was the first request. */
@@ -203,8 +213,11 @@ void ed_task_push_line (lua_State *L, ed_task *task);
 /* "ready", "waiting" ... */
 const char *ed_task_status (const ed_task *task);
 
-/* Throw away all spare coroutines beyond 'keep'. */
+/* Throw away all spare tasks beyond 'keep'. */
 void ed_task_trim (ed_loop *loop, uint32_t keep);
+
+/* The same for all of them when the tables of the Lua state are of no interest any more. */
+void ed_task_free_spares (ed_loop *loop);
 
 /* No task lives: give back the tables of a run that had very many at once. May raise. */
 void ed_task_shrink (lua_State *L, ed_loop *loop);

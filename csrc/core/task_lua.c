@@ -11,6 +11,7 @@
 #include "core/limits.h"
 #include "core/loop.h"
 #include "core/site.h"
+#include "core/task_ref.h"
 #include "core/trace.h"
 
 /* ---- awaiting the end of a task ---- */
@@ -18,7 +19,7 @@
 typedef struct joining {
   ed_op op;
   ed_watch watch;
-  ed_task *task; /* anchored by the waiter's first argument */
+  ed_task_ref *ref; /* anchored by the waiter's first argument */
 } joining;
 
 static void task_ended (ed_watch *watch, ed_task *task) {
@@ -32,32 +33,33 @@ static ed_verdict cancel_join (ed_op *op) {
   return ED_STOPPED;
 }
 
-static int push_await (lua_State *L, ed_task *task) {
-  if (task->state == ED_TASK_DONE) return ed_task_push_results(L, 1, task);
-  ed_task_push_first(L, 1, task);
-  if (task->state == ED_TASK_FAILED) ed_trace_passes_on(L, task->loop->current, 1);
+static int push_await (lua_State *L, ed_task *waiter, const ed_task_ref *ref) {
+  ed_task_state state = ed_ref_state(ref);
+  if (state == ED_TASK_DONE) return ed_ref_push_results(L, 1);
+  ed_ref_push_first(L, 1);
+  if (state == ED_TASK_FAILED) ed_trace_passes_on(L, waiter, 1);
   return lua_error(L);
 }
 
-static int push_join (lua_State *L, ed_task *task) {
-  lua_pushboolean(L, task->state == ED_TASK_DONE);
-  return 1 + ed_task_push_results(L, 1, task);
+static int push_join (lua_State *L, const ed_task_ref *ref) {
+  lua_pushboolean(L, ed_ref_state(ref) == ED_TASK_DONE);
+  return 1 + ed_ref_push_results(L, 1);
 }
 
 /* What is raised leaves no operation behind. */
 static int finish_await (lua_State *L, ed_op *op) {
-  ed_task *task = ((joining *)op)->task;
-  if (task->state == ED_TASK_DONE) return push_await(L, task);
-  ed_op_abandon(op->task);
-  return push_await(L, task);
+  const ed_task_ref *ref = ((joining *)op)->ref;
+  ed_task *waiter = op->task;
+  if (ed_ref_state(ref) != ED_TASK_DONE) ed_op_abandon(waiter);
+  return push_await(L, waiter, ref);
 }
 
 static int finish_join (lua_State *L, ed_op *op) {
-  return push_join(L, ((joining *)op)->task);
+  return push_join(L, ((joining *)op)->ref);
 }
 
 static void describe_join (const ed_op *op, char *text, size_t room) {
-  ed_task_describe(((const joining *)op)->task, text, room);
+  ed_task_describe(((const joining *)op)->ref, text, room);
 }
 
 static const ed_optype await_type = {
@@ -80,20 +82,23 @@ static const ed_optype join_type = {
 
 static int wait_for (lua_State *L, const ed_optype *type) {
   ed_loop *loop = ed_loop_of(L);
-  ed_task *task = ed_class_check(L, loop, 1, ED_CLASS_TASK);
+  ed_task_ref *ref = ed_class_check(L, loop, 1, ED_CLASS_TASK);
   ed_task *waiter = ed_checkpoint_in(L, loop);
   joining *j;
-  if (task == waiter) return luaL_error(L, "task cannot await itself");
+  if (ed_ref_task(ref) == waiter) return luaL_error(L, "task cannot await itself");
   lua_settop(L, 1);
-  if (ed_task_has_ended(task) && ed_spend(loop))
-    return type == &await_type ? push_await(L, task) : push_join(L, task);
+  if (ed_ref_has_ended(ref) && ed_spend(loop))
+    return type == &await_type ? push_await(L, waiter, ref) : push_join(L, ref);
   j = ed_op_new_for(L, waiter, type, sizeof *j);
-  j->task = task;
+  j->ref = ref;
   j->watch.ended = task_ended;
   ed_list_init(&j->watch.link);
-  if (ed_task_has_ended(task)) ed_op_done(&j->op, 0);
-  else ed_list_append(&task->watchers, &j->watch.link);
-  return ed_await_task(L, &j->op, task);
+  if (ed_ref_has_ended(ref)) {
+    ed_op_done(&j->op, 0);
+    return ed_await(L, &j->op, 0);
+  }
+  ed_list_append(&ed_ref_task(ref)->watchers, &j->watch.link);
+  return ed_await_task(L, &j->op, ed_ref_task(ref));
 }
 
 /*
@@ -109,10 +114,6 @@ static int l_task_await (lua_State *L) { return wait_for(L, &await_type); }
 static int l_task_join (lua_State *L) { return wait_for(L, &join_type); }
 
 /* ---- spawn ---- */
-
-ed_task *ed_task_check (lua_State *L, int arg) {
-  return ed_class_check(L, ed_loop_of(L), arg, ED_CLASS_TASK);
-}
 
 static ed_task *check_spawner (lua_State *L) {
   ed_task *task = ed_loop_of(L)->current;
@@ -203,7 +204,6 @@ static int l_background (lua_State *L) {
 static int l_current (lua_State *L) {
   ed_task *task = ed_loop_of(L)->current;
   if (task == NULL) return 0;
-  task->is_seen = true;
   ed_task_push(L, task);
   return 1;
 }
@@ -222,9 +222,9 @@ static void keep_cancellation (lua_State *L, ed_task *task) {
 ** Asks the task to end; its waits raise from now on. True if this was the first request.
 */
 static int l_task_cancel (lua_State *L) {
-  ed_task *task = ed_task_check(L, 1);
+  ed_task *task = ed_ref_task(ed_ref_check(L, 1));
   lua_settop(L, 2);
-  if (ed_task_has_ended(task) || task->root.why != ED_NOT_CANCELLED) {
+  if (task == NULL || ed_task_has_ended(task) || task->root.why != ED_NOT_CANCELLED) {
     lua_pushboolean(L, 0);
     return 1;
   }
@@ -236,24 +236,33 @@ static int l_task_cancel (lua_State *L) {
   return 1;
 }
 
-const char *ed_task_status (const ed_task *task) {
+static const char *name_of (ed_task_state state) {
   static const char *const names[] = {
     "ready", "running", "waiting", "done", "failed", "cancelled"};
-  return names[task->state];
+  return names[state];
 }
 
+const char *ed_task_status (const ed_task *task) { return name_of(task->state); }
+
 static int l_task_status (lua_State *L) {
-  lua_pushstring(L, ed_task_status(ed_task_check(L, 1)));
+  lua_pushstring(L, name_of(ed_ref_state(ed_ref_check(L, 1))));
   return 1;
 }
 
-static void push_name (lua_State *L, ed_task *task, int index) {
-  lua_pushvalue(L, index);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->names);
-  lua_insert(L, -2);
+static bool is_main (const ed_loop *loop, const ed_task *task) {
+  return task != NULL && task == loop->root;
+}
+
+/* Of the task at 1. */
+static void push_name (lua_State *L) {
+  const ed_task_ref *ref = ed_ref_check(L, 1);
+  const ed_loop *loop = ed_loop_of(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->names);
+  lua_pushvalue(L, 1);
   if (lua_rawget(L, -2) == LUA_TNIL) {
     lua_pop(L, 1);
-    lua_pushfstring(L, task == task->loop->root ? "main" : "task %d", (int)task->id);
+    lua_pushfstring(
+      L, is_main(loop, ed_ref_task(ref)) ? "main" : "task %d", (int)ed_ref_id(ref));
   }
   lua_remove(L, -2);
 }
@@ -267,16 +276,16 @@ static void copy_printable (char *text, size_t room, const char *name) {
 
 void ed_task_name (lua_State *L, ed_task *task, char *text, size_t room) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->names);
-  ed_task_push(L, task);
+  ed_task_find(L, task);
   if (lua_rawget(L, -2) == LUA_TSTRING) copy_printable(text, room, lua_tostring(L, -1));
   else if (task == task->loop->root) snprintf(text, room, "main");
   else snprintf(text, room, "task %u", (unsigned)task->id);
   lua_pop(L, 2);
 }
 
-void ed_task_describe (ed_task *task, char *text, size_t room) {
-  if (ed_task_has_ended(task)) snprintf(text, room, "task %u", (unsigned)task->id);
-  else ed_task_name(task->loop->L, task, text, room);
+void ed_task_describe (const ed_task_ref *ref, char *text, size_t room) {
+  if (ed_ref_has_ended(ref)) snprintf(text, room, "task %u", (unsigned)ed_ref_id(ref));
+  else ed_task_name(ed_ref_task(ref)->loop->L, ed_ref_task(ref), text, room);
 }
 
 void ed_task_quote (lua_State *L, ed_task *task, char *text, size_t room) {
@@ -288,14 +297,14 @@ void ed_task_quote (lua_State *L, ed_task *task, char *text, size_t room) {
 
 bool ed_task_is_named (lua_State *L, ed_task *task) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->names);
-  ed_task_push(L, task);
+  ed_task_find(L, task);
   bool is_named = lua_rawget(L, -2) == LUA_TSTRING;
   lua_pop(L, 2);
   return is_named;
 }
 
 static int l_task_name (lua_State *L) {
-  push_name(L, ed_task_check(L, 1), 1);
+  push_name(L);
   return 1;
 }
 
@@ -305,13 +314,13 @@ static int l_task_name (lua_State *L) {
 ** lives: where it is now. "" for one that ended otherwise.
 */
 static int l_task_traceback (lua_State *L) {
-  ed_task *task = ed_task_check(L, 1);
-  if (!ed_task_has_ended(task)) {
-    ed_trace_push_live(L, task);
+  const ed_task_ref *ref = ed_ref_check(L, 1);
+  if (!ed_ref_has_ended(ref)) {
+    ed_trace_push_live(L, ed_ref_task(ref));
     return 1;
   }
-  ed_trace_push(L, task->loop, 1);
-  if (task->state != ED_TASK_FAILED || lua_isnil(L, -1)) lua_pushliteral(L, "");
+  ed_trace_push(L, ed_loop_of(L), 1);
+  if (ed_ref_state(ref) != ED_TASK_FAILED || lua_isnil(L, -1)) lua_pushliteral(L, "");
   return 1;
 }
 
@@ -336,9 +345,14 @@ void ed_task_push_line (lua_State *L, ed_task *task) {
 }
 
 static int l_task_tostring (lua_State *L) {
-  ed_task *task = ed_task_check(L, 1);
+  const ed_task_ref *ref = ed_ref_check(L, 1);
   lua_pushliteral(L, "eddy.Task ");
-  ed_task_push_line(L, task);
+  if (!ed_ref_has_ended(ref)) ed_task_push_line(L, ed_ref_task(ref));
+  else {
+    push_name(L);
+    lua_pushfstring(L, "%s: %s", lua_tostring(L, -1), name_of(ed_ref_state(ref)));
+    lua_remove(L, -2);
+  }
   lua_concat(L, 2);
   return 1;
 }
@@ -388,7 +402,7 @@ static int hand_to_on_error (lua_State *L, ed_loop *loop) {
 static int report_protected (lua_State *L) {
   ed_task *task = lua_touserdata(L, 1);
   ed_task_push(L, task);
-  ed_task_push_first(L, 2, task);
+  ed_ref_push_first(L, 2);
   lua_replace(L, 1);
   return hand_to_on_error(L, task->loop);
 }
@@ -410,8 +424,7 @@ void ed_task_report (ed_task *task) {
 static int l_report (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
   lua_settop(L, 1);
-  if (loop->current != NULL)
-    loop->current->is_seen = true, ed_task_push(L, loop->current);
+  if (loop->current != NULL) ed_task_push(L, loop->current);
   lua_settop(L, 2);
   return hand_to_on_error(L, loop);
 }
@@ -419,7 +432,6 @@ static int l_report (lua_State *L) {
 /* (kind, task, code, text) */
 static int make_warning (lua_State *L) {
   ed_task *task = lua_touserdata(L, 2);
-  task->is_seen = true;
   ed_error_push(
     L, lua_touserdata(L, 1), lua_touserdata(L, 3), NULL, NULL, lua_touserdata(L, 4));
   lua_replace(L, 1);

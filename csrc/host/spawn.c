@@ -163,9 +163,7 @@ static int l_tell_done (lua_State *L) {
   eddy_done done = r->done;
   int n = 0;
   if (r->task != NULL) {
-    ed_task_push(L, r->task);
-    lua_replace(L, 1);
-    n = ed_task_push_results(L, 1, r->task);
+    n = ed_task_push_results(L, r->task);
     luaL_checkstack(L, LUA_MINSTACK, "results");
   }
   r->done = NULL; /* from here on it is told */
@@ -187,8 +185,8 @@ static int l_tell_failure (lua_State *L) {
 static int l_tell_error (lua_State *L) {
   ed_record *r = lua_touserdata(L, 1);
   const char *traceback;
-  ed_task_push(L, r->task);
-  ed_task_push_first(L, 2, r->task);
+  ed_task_find(L, r->task);
+  ed_task_push_first(L, r->task);
   ed_trace_push(L, r->task->loop, 2);
   traceback = lua_tostring(L, -1);
   ed_host_report(r->host, L, r->id, 3, traceback);

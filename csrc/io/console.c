@@ -23,14 +23,15 @@
 
 #include "core/class.h"
 #include "core/handle.h"
+#include "core/task_ref.h"
 
 typedef struct reader reader;
 
 typedef struct console {
-  ed_handle handle; /* first; an async */
-  ed_task *line;    /* that an interrupt cancels, anchored in the registry; or NULL */
-  reader *reader;   /* that an interrupt ends, or NULL */
-  pthread_t thread; /* of the loop */
+  ed_handle handle;  /* first; an async */
+  ed_task_ref *line; /* that an interrupt cancels, anchored in the registry; or NULL */
+  reader *reader;    /* that an interrupt ends, or NULL */
+  pthread_t thread;  /* of the loop */
   struct sigaction before;
   volatile sig_atomic_t has_signal; /* that nobody has acted on */
   bool is_line_cut;                 /* by an interrupt */
@@ -66,10 +67,10 @@ static void wake (const reader *r) {
 static void act (console *c) {
   if (!c->has_signal) return;
   c->has_signal = 0;
-  if (c->line != NULL && !ed_task_has_ended(c->line)) {
+  if (c->line != NULL && !ed_ref_has_ended(c->line)) {
     if (c->is_line_cut) die();
     c->is_line_cut = true;
-    ed_task_cancel(c->line, ED_BY_SIGNAL);
+    ed_task_cancel(ed_ref_task(c->line), ED_BY_SIGNAL);
   } else if (c->reader != NULL) {
     c->reader->is_interrupted = true;
     wake(c->reader);
@@ -91,7 +92,8 @@ static void stop_line (lua_State *L, lua_Debug *at) {
   if (c == NULL || !c->has_signal) return;
   act(c);
   task = c->handle.loop->current;
-  if (task != NULL && c->line != NULL && task->scope->cause == &c->line->root)
+  if (task != NULL && c->line != NULL && ed_ref_task(c->line) != NULL
+    && task->scope->cause == &ed_ref_task(c->line)->root)
     ed_cancel_raise(L, task);
 }
 
@@ -190,7 +192,7 @@ static int l_close (lua_State *L) {
 static int l_line (lua_State *L) {
   console *c = check_open(L);
   bool was_cut = c->is_line_cut;
-  ed_task *line = lua_isnoneornil(L, 1) ? NULL : ed_task_check(L, 1);
+  ed_task_ref *line = lua_isnoneornil(L, 1) ? NULL : ed_ref_check(L, 1);
   lua_settop(L, 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &line_key);
   c->line = line;

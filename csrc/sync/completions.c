@@ -6,6 +6,7 @@
 ** in the list of those that ended, then nowhere.
 */
 #include "core/class.h"
+#include "core/task_ref.h"
 #include "sync/sync.h"
 
 typedef struct completions completions;
@@ -53,15 +54,13 @@ static ed_verdict cancel_next (ed_op *op) {
 static int give_next (lua_State *L, completions *all) {
   ed_link *first = ed_list_shift(&all->ended);
   lua_Integer index;
-  ed_task *task;
   if (first == NULL) return 0;
   index = ED_OF(first, row, watch.link) - all->rows + 1;
   lua_getiuservalue(L, 1, 1);
   lua_rawgeti(L, -1, index);
-  task = ed_task_check(L, -1);
   lua_pushinteger(L, index);
-  lua_pushboolean(L, task->state == ED_TASK_DONE);
-  ed_task_push_first(L, -3, task);
+  lua_pushboolean(L, ed_ref_state(ed_ref_check(L, -2)) == ED_TASK_DONE);
+  ed_ref_push_first(L, -3);
   return 3;
 }
 
@@ -104,16 +103,16 @@ static int l_next (lua_State *L) {
   return ed_await(L, &waiting->op, 0);
 }
 
-static void watch_task (completions *all, row *r, ed_task *task) {
+static void watch_task (completions *all, row *r, const ed_task_ref *ref) {
   r->all = all;
   r->watch.ended = task_ended;
   ed_list_init(&r->watch.link);
-  if (ed_task_has_ended(task)) {
+  if (ed_ref_has_ended(ref)) {
     ed_list_append(&all->ended, &r->watch.link);
     return;
   }
   all->live++;
-  ed_list_append(&task->watchers, &r->watch.link);
+  ed_list_append(&ed_ref_task(ref)->watchers, &r->watch.link);
 }
 
 /*
@@ -132,7 +131,7 @@ static int l_completions (lua_State *L) {
   ed_list_init(&all->ended);
   for (; all->n < (uint32_t)n; all->n++) {
     lua_rawgeti(L, 1, (lua_Integer)all->n + 1);
-    watch_task(all, &all->rows[all->n], ed_task_check(L, -1));
+    watch_task(all, &all->rows[all->n], ed_ref_check(L, -1));
     lua_pop(L, 1);
   }
   lua_pushvalue(L, 1);

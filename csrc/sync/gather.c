@@ -4,15 +4,16 @@
 ** task in a block of its own around the call, or a task that exists already. Whatever happens,
 ** the call returns only when every member has ended: losers are cancelled and awaited.
 **
-** Tasks made here are never seen by a script (unless one asks for eddy.current()), so they are
-** reused with their coroutines and a member costs no allocation. They keep their slots until
-** their results are collected. The memory is one block: the operation and a row per member.
+** A member made here has no reference (unless somebody asks for eddy.current()), so that it costs no
+** allocation. It is held until its result is collected; one that exists already may be let go at
+** its end, and its result is in the argument. The memory is one block: the operation and a row per member.
 */
 #include <string.h>
 
 #include "core/block.h"
 #include "core/class.h"
 #include "core/error.h"
+#include "core/task_ref.h"
 #include "core/trace.h"
 #include "sync/sync.h"
 
@@ -28,9 +29,10 @@ typedef struct gathering gathering;
 typedef struct member {
   ed_watch watch;
   gathering *all;
-  ed_task *task;
+  ed_task *task;  /* NULL: it has ended, and is not ours */
   uint32_t order; /* of ending, from 1; 0: not ended */
-  bool is_own;    /* made here: holds its slot for us */
+  uint8_t state;  /* ed_task_state, once it has */
+  bool is_own;    /* made here: held for us */
 } member;
 
 struct gathering {
@@ -55,7 +57,7 @@ static size_t size_for (uint32_t n) { return sizeof(gathering) + n * sizeof(memb
 static void cancel_rows (ed_sweep *sweep) {
   gathering *g = ED_OF(sweep, gathering, sweep);
   for (uint32_t i = 0; i < g->n; i++)
-    if (!g->row[i].is_own && g->row[i].task != NULL && g->row[i].order == 0)
+    if (!g->row[i].is_own && g->row[i].task != NULL)
       ed_task_cancel(g->row[i].task, ED_BY_END);
 }
 
@@ -69,24 +71,25 @@ static void stop_rest (gathering *g) {
   cancel_foreign(g);
 }
 
-static bool is_decided_by (const gathering *g, const ed_task *task) {
-  if (g->mode == GATHER_ALL) return task->state != ED_TASK_DONE;
-  if (g->mode == GATHER_ANY) return task->state == ED_TASK_DONE;
+static bool is_decided_by (const gathering *g, const member *m) {
+  if (g->mode == GATHER_ALL) return m->state != ED_TASK_DONE;
+  if (g->mode == GATHER_ANY) return m->state == ED_TASK_DONE;
   return g->mode == GATHER_RACE;
 }
 
 /* When the caller is cancelled its members are too; that is no failure of theirs. */
-static bool is_swept_away (const gathering *g, const ed_task *task) {
-  return task->state == ED_TASK_CANCELLED && g->block->scope.cause != NULL;
+static bool is_swept_away (const gathering *g, const member *m) {
+  return m->state == ED_TASK_CANCELLED && g->block->scope.cause != NULL;
 }
 
-static void note_end (member *m) {
+static void note_end (member *m, ed_task_state state) {
   gathering *g = m->all;
+  m->state = (uint8_t)state;
+  if (!m->is_own) m->task = NULL;
   m->order = ++g->ended;
   g->left--;
-  if (g->op.task == NULL || is_swept_away(g, m->task))
-    return; /* killed: its block is gone */
-  if (g->is_stopping || g->winner != 0 || !is_decided_by(g, m->task)) return;
+  if (g->op.task == NULL || is_swept_away(g, m)) return; /* killed: its block is gone */
+  if (g->is_stopping || g->winner != 0 || !is_decided_by(g, m)) return;
   g->winner = (uint32_t)(m - g->row) + 1;
   stop_rest(g);
 }
@@ -100,8 +103,7 @@ static void settle_cause (gathering *g) {
 static void member_ended (ed_watch *watch, ed_task *task) {
   member *m = ED_OF(watch, member, watch);
   gathering *g = m->all;
-  (void)task;
-  note_end(m);
+  note_end(m, task->state);
   if (g->left > 0) return;
   settle_cause(g);
   ed_op_complete(&g->op, 0);
@@ -118,7 +120,6 @@ static void drop_gather (ed_op *op) {
   ed_list_remove(&g->sweep.link);
   for (uint32_t i = 0; i < g->n; i++) {
     member *m = &g->row[i];
-    if (m->task == NULL) continue;
     ed_list_remove(&m->watch.link);
     if (!m->is_own) continue;
     m->task->is_held = false;
@@ -134,36 +135,40 @@ static void push_argument (lua_State *L, const gathering *g, uint32_t i) {
   else lua_pushvalue(L, (int)i + 1);
 }
 
-static void push_task (lua_State *L, const gathering *g, uint32_t i) {
-  if (g->row[i].is_own) ed_task_push(L, g->row[i].task);
+/* Push the reference of member 'i', which one of our own may not have. */
+static void push_ref (lua_State *L, const gathering *g, uint32_t i) {
+  if (g->row[i].is_own) ed_task_find(L, g->row[i].task);
   else push_argument(L, g, i);
 }
 
 /* Push the first result of member 'i', or its error. Of our own it is taken away with that. */
 static void push_first (lua_State *L, const gathering *g, uint32_t i) {
   ed_task *task = g->row[i].task;
-  if (g->row[i].is_own && ed_task_take_first(L, task)) return;
-  push_task(L, g, i);
-  ed_task_push_first(L, -1, task);
+  if (g->row[i].is_own) {
+    if (!ed_task_take_first(L, task)) ed_task_push_first(L, task);
+    return;
+  }
+  push_argument(L, g, i);
+  ed_ref_push_first(L, -1);
   lua_remove(L, -2);
 }
 
 /* Push the error of member 'i', which is to be raised; its text becomes number 'n' of 'texts'. */
 static void push_failed (
   lua_State *L, const gathering *g, uint32_t i, int texts, uint32_t n) {
-  push_task(L, g, i);
-  ed_task_push_first(L, -1, g->row[i].task);
+  push_ref(L, g, i);
+  if (g->row[i].is_own) ed_task_push_first(L, g->row[i].task);
+  else ed_ref_push_first(L, -1);
   ed_trace_push(L, g->op.loop, -2);
   lua_rawseti(L, texts, n);
-  if (g->row[i].task->state == ED_TASK_FAILED) ed_trace_passes_on(L, g->op.task, -2);
+  if (g->row[i].state == ED_TASK_FAILED) ed_trace_passes_on(L, g->op.task, -2);
   lua_remove(L, -2);
 }
 
 static bool has_failed (const gathering *g, uint32_t i) {
   const member *m = &g->row[i];
-  if (m->task->state == ED_TASK_FAILED) return true;
-  return m->task->state == ED_TASK_CANCELLED
-    && g->winner == i + 1; /* somebody cancelled it */
+  if (m->state == ED_TASK_FAILED) return true;
+  return m->state == ED_TASK_CANCELLED && g->winner == i + 1; /* somebody cancelled it */
 }
 
 static uint32_t count_failures (const gathering *g) {
@@ -214,7 +219,7 @@ static int push_each (lua_State *L, const gathering *g) {
 static int push_settled (lua_State *L, const gathering *g) {
   lua_createtable(L, (int)g->n, 1);
   for (uint32_t i = 0; i < g->n; i++) {
-    bool ok = g->row[i].task->state == ED_TASK_DONE;
+    bool ok = g->row[i].state == ED_TASK_DONE;
     lua_createtable(L, 0, 2);
     lua_pushboolean(L, ok);
     lua_setfield(L, -2, "ok");
@@ -251,7 +256,7 @@ static void push_all_failed (lua_State *L, const gathering *g, int texts) {
 /* Does the winner's own failure end the race? */
 static bool has_failed_winner (const gathering *g) {
   return g->mode == GATHER_RACE && g->winner != 0
-    && g->row[g->winner - 1].task->state != ED_TASK_DONE;
+    && g->row[g->winner - 1].state != ED_TASK_DONE;
 }
 
 /* Did everything go well? Then there is no need for a table of tracebacks. */
@@ -259,7 +264,7 @@ static bool has_succeeded (const gathering *g) {
   if (g->cause != NULL) return false;
   if (g->mode == GATHER_ALL) return g->winner == 0;
   return g->mode == GATHER_SETTLE
-    || (g->winner != 0 && g->row[g->winner - 1].task->state == ED_TASK_DONE);
+    || (g->winner != 0 && g->row[g->winner - 1].state == ED_TASK_DONE);
 }
 
 /*
@@ -326,22 +331,31 @@ static gathering *new_gathering (
   return g;
 }
 
-static void watch_task (gathering *g, ed_task *task, bool is_own) {
+static member *add_member (gathering *g, ed_task *task, bool is_own) {
   member *m = &g->row[g->n++];
   m->all = g;
   m->task = task;
-  m->order = 0;
+  m->order = m->state = 0;
   m->is_own = is_own;
   m->watch.ended = member_ended;
   m->watch.is_silent = false;
   ed_list_init(&m->watch.link);
-  if (ed_task_has_ended(task)) {
-    note_end(m);
+  return m;
+}
+
+static void add_own (gathering *g, ed_task *task) {
+  task->is_held = true;
+  ed_list_append(&task->watchers, &add_member(g, task, true)->watch.link);
+}
+
+static void add_foreign (gathering *g, const ed_task_ref *ref) {
+  member *m = add_member(g, ed_ref_task(ref), false);
+  if (ed_ref_has_ended(ref)) {
+    note_end(m, ed_ref_state(ref));
     return;
   }
-  ed_list_append(&task->watchers, &m->watch.link);
-  if (g->is_stopping && !is_own)
-    cancel_foreign(g); /* decided by a member before this one */
+  ed_list_append(&m->task->watchers, &m->watch.link);
+  if (g->is_stopping) cancel_foreign(g); /* decided by a member before this one */
 }
 
 /* Nothing has run yet: what was begun is taken back. */
@@ -376,8 +390,7 @@ static int l_spawn_member (lua_State *L) {
 
 /* Is there all that a new member needs, so that nothing can fail? */
 static bool is_at_hand (const ed_loop *loop) {
-  return loop->nspare > 0 && loop->spare[loop->nspare - 1].task != NULL
-    && !loop->current->has_vars && !loop->has_loose_vars;
+  return loop->nspare > 0 && !loop->current->has_vars && !loop->has_loose_vars;
 }
 
 /* The function at the top (popped) becomes a member. */
@@ -389,8 +402,7 @@ static void start_function (lua_State *L, gathering *g, ed_loop *loop) {
     task = lua_touserdata(L, -1);
     lua_pop(L, 1);
   }
-  task->is_held = true;
-  watch_task(g, task, true);
+  add_own(g, task);
 }
 
 /* (gathering, list) --> copy */
@@ -416,30 +428,34 @@ static void copy_list (lua_State *L, gathering *g) {
   g->is_copied = true;
 }
 
+static bool is_self (const ed_loop *loop, const ed_task_ref *ref) {
+  return ref != NULL && ed_ref_task(ref) != NULL && ed_ref_task(ref) == loop->current;
+}
+
 /* Is the value at the top a task, or something to be called? */
-static bool is_member (lua_State *L, const ed_task *task) {
-  if (task != NULL || lua_isfunction(L, -1)) return true;
+static bool is_member (lua_State *L, const ed_task_ref *ref) {
+  if (ref != NULL || lua_isfunction(L, -1)) return true;
   if (luaL_getmetafield(L, -1, "__call") == LUA_TNIL) return false;
   lua_pop(L, 1);
   return true;
 }
 
 /* The value at the top cannot be member 'i'. */
-static int refuse_member (lua_State *L, uint32_t i, const ed_task *task) {
-  if (task != NULL) return luaL_error(L, "task cannot await itself");
+static int refuse_member (lua_State *L, uint32_t i, const ed_task_ref *ref) {
+  if (ref != NULL) return luaL_error(L, "task cannot await itself");
   return luaL_error(
     L, "member %d: function or Task expected, got %s", (int)i, luaL_typename(L, -1));
 }
 
 /* The argument at the top (popped), which is no plain function, becomes a member. */
 static void start_object (lua_State *L, gathering *g, ed_loop *loop) {
-  ed_task *task = ed_class_test(L, loop, -1, ED_CLASS_TASK);
+  const ed_task_ref *ref = ed_class_test(L, loop, -1, ED_CLASS_TASK);
   uint32_t i = g->n + 1;
-  if (task == loop->current || !is_member(L, task)) {
+  if (is_self(loop, ref) || !is_member(L, ref)) {
     take_back(L, g);
-    refuse_member(L, i, task);
+    refuse_member(L, i, ref);
   }
-  if (task == NULL) {
+  if (ref == NULL) {
     start_function(L, g, loop);
     return;
   }
@@ -447,7 +463,7 @@ static void start_object (lua_State *L, gathering *g, ed_loop *loop) {
   if (g->is_list)
     lua_rawseti(L, 1, (lua_Integer)g->n + 1); /* a finalizer may have changed it */
   else lua_pop(L, 1);
-  watch_task(g, task, false);
+  add_foreign(g, ref);
 }
 
 static void start_members (lua_State *L, gathering *g, ed_loop *loop, uint32_t n) {
@@ -490,12 +506,11 @@ static uint32_t take_list (lua_State *L) {
 /* Whoever cannot wait here is told of wrong arguments first. */
 static void check_members (lua_State *L, ed_loop *loop, uint32_t n, bool is_list) {
   for (uint32_t i = 1; i <= n; i++) {
-    ed_task *task;
+    const ed_task_ref *ref;
     if (is_list) lua_rawgeti(L, 1, i);
     else lua_pushvalue(L, (int)i);
-    task = ed_class_test(L, loop, -1, ED_CLASS_TASK);
-    if (!is_member(L, task) || (task != NULL && task == loop->current))
-      refuse_member(L, i, task);
+    ref = ed_class_test(L, loop, -1, ED_CLASS_TASK);
+    if (!is_member(L, ref) || is_self(loop, ref)) refuse_member(L, i, ref);
     lua_pop(L, 1);
   }
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "core/class.h"
+#include "core/task_ref.h"
 #include "sync/sync.h"
 
 typedef struct selecting {
@@ -70,11 +71,11 @@ static void task_ended (ed_watch *watch, ed_task *task) {
   ed_select_win(ED_OF(watch, ed_choice, watch), false);
 }
 
-static bool task_is_ready (const void *task) { return ed_task_has_ended(task); }
+static bool task_is_ready (const void *ref) { return ed_ref_has_ended(ref); }
 
 static void task_join (void *object, ed_choice *choice) {
   choice->watch.ended = task_ended;
-  ed_list_append(&((ed_task *)object)->watchers, &choice->watch.link);
+  ed_list_append(&ed_ref_task(object)->watchers, &choice->watch.link);
 }
 
 static int task_finish (lua_State *L, void *object, bool has_value) {
@@ -145,10 +146,13 @@ static const ed_choosable *find_kind (lua_State *L, ed_loop *loop, void **object
 
 static void check_member (lua_State *L, ed_loop *loop, lua_Integer i) {
   void *object;
-  if (find_kind(L, loop, &object) == NULL)
+  const ed_choosable *kind = find_kind(L, loop, &object);
+  if (kind == NULL)
     luaL_error(L, "member %d: queue, event, task or future expected, got %s", (int)i,
       luaL_typename(L, -1));
-  if (object == loop->current) luaL_error(L, "task cannot await itself");
+  if (kind == &task_choosable && loop->current != NULL
+    && ed_ref_task(object) == loop->current)
+    luaL_error(L, "task cannot await itself");
 }
 
 /* Only members 1..n and 'timeout'. */

@@ -8,6 +8,7 @@
 
 #include "core/block.h"
 #include "core/class.h"
+#include "core/task_ref.h"
 #include "core/trace.h"
 #include "sync/sync.h"
 #include "sync/values.h"
@@ -25,8 +26,8 @@ struct starting {
   ed_op op;
   ed_watch watch;
   ed_sweep sweep;     /* the child is to be cancelled */
-  ed_task *task;      /* anchored by the waiter's stack, as is 'ready' */
-  ready_state *ready; /* NULL once cancelled */
+  ed_task *task;      /* NULL once it has ended */
+  ready_state *ready; /* anchored by the waiter's stack; NULL once cancelled */
 };
 
 enum { READY = 1, TASK = 2 }; /* stack of the waiting call */
@@ -41,6 +42,7 @@ static void stop_waiting (starting *s) {
 
 static void child_ended (ed_watch *watch, ed_task *task) {
   (void)task;
+  ED_OF(watch, starting, watch)->task = NULL;
   stop_waiting(ED_OF(watch, starting, watch));
 }
 
@@ -54,7 +56,8 @@ static ed_verdict cancel_start (ed_op *op) {
 }
 
 static void cancel_child (ed_sweep *sweep) {
-  ed_task_cancel(ED_OF(sweep, starting, sweep)->task, ED_BY_END);
+  ed_task *child = ED_OF(sweep, starting, sweep)->task;
+  if (child != NULL) ed_task_cancel(child, ED_BY_END);
 }
 
 static void drop_start (ed_op *op) {
@@ -63,30 +66,32 @@ static void drop_start (ed_op *op) {
 }
 
 static void describe_start (const ed_op *op, char *text, size_t room) {
-  ed_task_describe(((const starting *)op)->task, text, room);
+  ed_task *child = ((const starting *)op)->task;
+  if (child != NULL) ed_task_name(op->loop->L, child, text, room);
 }
 
 /* ---- Lua half ---- */
 
 /* The child has ended without being ready: what is raised in the caller? */
-static int raise_end (lua_State *L, ed_task *caller, ed_task *child, bool was_cancelled) {
-  if (child->state != ED_TASK_FAILED && was_cancelled) return ed_cancel_raise(L, caller);
-  if (child->state == ED_TASK_DONE)
+static int raise_end (lua_State *L, ed_task *caller, bool was_cancelled) {
+  ed_task_state state = ed_ref_state(lua_touserdata(L, TASK));
+  if (state != ED_TASK_FAILED && was_cancelled) return ed_cancel_raise(L, caller);
+  if (state == ED_TASK_DONE)
     return luaL_error(L, "group:start: the function returned without calling ready");
-  if (child->state == ED_TASK_CANCELLED && caller->scope->cause != NULL)
+  if (state == ED_TASK_CANCELLED && caller->scope->cause != NULL)
     return ed_cancel_raise(L, caller);
-  ed_task_push_first(L, TASK, child);
-  if (child->state == ED_TASK_FAILED) ed_trace_passes_on(L, caller, TASK);
+  ed_ref_push_first(L, TASK);
+  if (state == ED_TASK_FAILED) ed_trace_passes_on(L, caller, TASK);
   return lua_error(L);
 }
 
 static int finish_start (lua_State *L, ed_op *op) {
   starting *s = (starting *)op;
-  ed_task *caller = op->task, *child = s->task;
+  ed_task *caller = op->task;
   ready_state *ready = s->ready;
   if (ready != NULL && ready->is_ready) return ed_values_push(L, READY, ready->shape);
   ed_op_abandon(caller); /* what is raised leaves no operation behind */
-  return raise_end(L, caller, child, ready == NULL);
+  return raise_end(L, caller, ready == NULL);
 }
 
 static const ed_optype start_type = {
