@@ -280,12 +280,17 @@ static int answer (lua_State *L, ed_task *task, ed_op *op) {
   return n;
 }
 
+ed_task *ed_op_resumed (lua_State *L, ed_loop *loop) {
+  ed_task *task = loop->current;
+  if (task == NULL || task->leaf != L)
+    luaL_error(L, "a task that waits was resumed by a script");
+  return task;
+}
+
 /* A task that is closed with its runtime is not resumed: the loop is there as long as we are. */
 static int await_k (lua_State *L, int status, lua_KContext loop) {
-  ed_task *task = ((ed_loop *)loop)->current;
+  ed_task *task = ed_op_resumed(L, (ed_loop *)loop);
   (void)status;
-  if (task == NULL || task->leaf != L)
-    return luaL_error(L, "a task that waits was resumed by a script");
   if (task->op == NULL) return ed_cancel_raise(L, task); /* a scope took it away */
   return answer(L, task, task->op);
 }
@@ -313,39 +318,42 @@ int ed_await (lua_State *L, ed_op *op, int started) {
   return lua_yieldk(L, 0, (lua_KContext)task->loop, await_k);
 }
 
-/*
-** Is 'next' the first in line and fresh? Then it may run on top of the waiter, once deep: its
-** calls are counted anew, so that it has as much C stack as anywhere else.
-*/
-static bool may_run_now (ed_loop *loop, const ed_task *next) {
+bool ed_op_may_run (const ed_task *waiter, const ed_task *next) {
+  ed_loop *loop = waiter->loop;
   return !loop->is_nested && !next->has_started && loop->ready.next == &next->ready
-    && ed_spend(loop);
+    && !waiter->has_limits && ed_spend(loop);
 }
 
-static void run_now (ed_loop *loop, ed_task *waiter, ed_task *next) {
+/* Nobody is ready before it. */
+static bool is_next (const ed_task *task) {
+  return task->state == ED_TASK_READY && task->loop->ready.next == &task->ready;
+}
+
+/* A waiter that was not woken lets go of 'op', which is not there for long. */
+static ed_ran what_became (ed_task *waiter, ed_op *op) {
+  bool is_answered = op->done;
+  if (waiter->op == NULL) return ED_RAN_CANCELLED;
+  ed_op_abandon(waiter);
+  if (is_answered && !is_next(waiter)) return ED_RAN_QUEUED;
+  ed_list_remove(&waiter->ready);
+  waiter->state = ED_TASK_RUNNING;
+  return is_answered ? ED_RAN_ENDED : ED_RAN_WAITS;
+}
+
+ed_ran ed_op_run (ed_op *op, ed_task *next) {
+  ed_task *waiter = op->task;
+  ed_loop *loop = waiter->loop;
+  hand_to_engine(waiter, op);
   ed_list_remove(&next->ready);
   loop->is_nested = true;
   ed_task_resume(loop, next);
   loop->is_nested = false;
   loop->current = waiter;
+  return what_became(waiter, op);
 }
 
-/* Woken with an answer, and nobody is ready before it. */
-static bool is_next (ed_loop *loop, const ed_task *task) {
-  return task->state == ED_TASK_READY && task->op != NULL
-    && loop->ready.next == &task->ready;
-}
-
-int ed_await_task (lua_State *L, ed_op *op, ed_task *next) {
-  ed_task *task = op->task;
-  ed_loop *loop = task->loop;
-  if (op->done || task->has_limits || !may_run_now(loop, next)) return ed_await(L, op, 0);
-  hand_to_engine(task, op);
-  run_now(loop, task, next);
-  if (!is_next(loop, task)) return lua_yieldk(L, 0, (lua_KContext)loop, await_k);
-  ed_list_remove(&task->ready);
-  task->state = ED_TASK_RUNNING;
-  return answer(L, task, op);
+int ed_op_raise_cancelled (lua_State *L, ed_loop *loop) {
+  return lua_yieldk(L, 0, (lua_KContext)loop, await_k);
 }
 
 void ed_task_interrupt (ed_task *task) {

@@ -124,10 +124,29 @@ void ed_op_launch (ed_loop *loop, const ed_optype *type, ed_op *op);
 int ed_await (lua_State *L, ed_op *op, int started);
 
 /*
-** Wait for 'op', which the end of the task 'next' completes. Where that would run before
-** anybody else anyway, it is run at once, on top of the caller: two switches are saved.
+** Would 'next' run before anybody else anyway, and is it fresh? Then a task that waits for its end may
+** run it at once, on top of itself, which saves two switches; once deep.
 */
-int ed_await_task (lua_State *L, ed_op *op, ed_task *next);
+bool ed_op_may_run (const ed_task *waiter, const ed_task *next);
+
+typedef enum ed_ran {
+  ED_RAN_ENDED,    /* the waiter goes on at once */
+  ED_RAN_QUEUED,   /* ended, but others are ready before the waiter: yield */
+  ED_RAN_WAITS,    /* for something itself: the waiter needs an operation that lasts */
+  ED_RAN_CANCELLED /* the waiter was: return ed_op_raise_cancelled */
+} ed_ran;
+
+/*
+** Run it. The running task waits for 'op' meanwhile, which the end of 'next' completes; it
+** is adopted, lies on the C stack, and is nobody's when this returns.
+*/
+ed_ran ed_op_run (ed_op *op, ed_task *next);
+
+/* The task that goes on in L, for a continuation behind a yield of ours; raises if it is none. */
+ed_task *ed_op_resumed (lua_State *L, ed_loop *loop);
+
+/* What a task does that was woken because its operation was taken away. */
+int ed_op_raise_cancelled (lua_State *L, ed_loop *loop);
 
 /* The answer is in; the engine still holds its share. Wakes the waiter. */
 void ed_op_done (ed_op *op, int status);

@@ -62,11 +62,16 @@ static void describe_join (const ed_op *op, char *text, size_t room) {
   ed_task_describe(((const joining *)op)->ref, text, room);
 }
 
+/* Nothing is to be freed of one on the C stack. */
+static void drop_join (ed_op *op) {
+  if (op->size > 0) ed_op_free(op);
+}
+
 static const ed_optype await_type = {
   .name = "task:await",
   .finish = finish_await,
   .cancel = cancel_join,
-  .drop = ed_drop_plain,
+  .drop = drop_join,
   .is_internal = true,
   .describe = describe_join,
 };
@@ -75,30 +80,65 @@ static const ed_optype join_type = {
   .name = "task:join",
   .finish = finish_join,
   .cancel = cancel_join,
-  .drop = ed_drop_plain,
+  .drop = drop_join,
   .is_internal = true,
   .describe = describe_join,
 };
+
+static int push_end (
+  lua_State *L, ed_task *waiter, const ed_task_ref *ref, const ed_optype *type) {
+  return type == &await_type ? push_await(L, waiter, ref) : push_join(L, ref);
+}
+
+static int ended_k (lua_State *L, int status, lua_KContext type) {
+  ed_task *waiter = ed_op_resumed(L, ed_loop_of(L));
+  (void)status;
+  return push_end(L, waiter, lua_touserdata(L, 1), (const ed_optype *)type);
+}
+
+static void watch_end (joining *j, ed_task_ref *ref) {
+  j->ref = ref;
+  j->watch.ended = task_ended;
+  j->watch.is_silent = false;
+  ed_list_append(&ed_ref_task(ref)->watchers, &j->watch.link);
+}
+
+static ed_ran run_task (ed_task *waiter, ed_task_ref *ref, const ed_optype *type) {
+  joining j;
+  ed_op_adopt(waiter->loop, waiter, type, &j.op);
+  j.op.size = 0;
+  watch_end(&j, ref);
+  return ed_op_run(&j.op, ed_ref_task(ref));
+}
+
+static int await_end (
+  lua_State *L, ed_task *waiter, ed_task_ref *ref, const ed_optype *type) {
+  joining *j = ed_op_new_for(L, waiter, type, sizeof *j);
+  if (ed_ref_has_ended(ref)) {
+    j->ref = ref;
+    ed_list_init(&j->watch.link);
+    ed_op_done(&j->op, 0);
+  } else watch_end(j, ref);
+  return ed_await(L, &j->op, 0);
+}
 
 static int wait_for (lua_State *L, const ed_optype *type) {
   ed_loop *loop = ed_loop_of(L);
   ed_task_ref *ref = ed_class_check(L, loop, 1, ED_CLASS_TASK);
   ed_task *waiter = ed_checkpoint_in(L, loop);
-  joining *j;
   if (ed_ref_task(ref) == waiter) return luaL_error(L, "task cannot await itself");
   lua_settop(L, 1);
-  if (ed_ref_has_ended(ref) && ed_spend(loop))
-    return type == &await_type ? push_await(L, waiter, ref) : push_join(L, ref);
-  j = ed_op_new_for(L, waiter, type, sizeof *j);
-  j->ref = ref;
-  j->watch.ended = task_ended;
-  ed_list_init(&j->watch.link);
   if (ed_ref_has_ended(ref)) {
-    ed_op_done(&j->op, 0);
-    return ed_await(L, &j->op, 0);
+    if (ed_spend(loop)) return push_end(L, waiter, ref, type);
+  } else if (ed_op_may_run(waiter, ed_ref_task(ref))) {
+    switch (run_task(waiter, ref, type)) {
+      case ED_RAN_ENDED: return push_end(L, waiter, ref, type);
+      case ED_RAN_QUEUED: return lua_yieldk(L, 0, (lua_KContext)type, ended_k);
+      case ED_RAN_CANCELLED: return ed_op_raise_cancelled(L, loop);
+      case ED_RAN_WAITS: break;
+    }
   }
-  ed_list_append(&ed_ref_task(ref)->watchers, &j->watch.link);
-  return ed_await_task(L, &j->op, ed_ref_task(ref));
+  return await_end(L, waiter, ref, type);
 }
 
 /*
