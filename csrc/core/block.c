@@ -13,7 +13,6 @@
 #include "core/class.h"
 #include "core/coroutine.h"
 #include "core/error.h"
-#include "core/site.h"
 #include "core/trace.h"
 
 /* ---- opening and closing ---- */
@@ -344,8 +343,7 @@ static int l_group_spawn (lua_State *L) {
   ed_block *block = check_open(L);
   ed_loop *loop = ed_loop_of(L);
   ed_check_callable(L, 2);
-  ed_task_spawn(L, loop, &block->scope, lua_gettop(L) - 2, true)->site = ed_site_here(
-    L, loop);
+  ed_task_spawn(L, loop, &block->scope, lua_gettop(L) - 2, true);
   return 1;
 }
 

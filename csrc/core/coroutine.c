@@ -14,6 +14,7 @@
 #include "core/class.h"
 #include "core/limits.h"
 #include "core/slice.h"
+#include "core/task_ref.h"
 #include "core/trace.h"
 
 /* One coroutine that was entered from 'outer'. */
@@ -410,7 +411,7 @@ static int l_yield (lua_State *L) {
 static int l_running (lua_State *L) {
   ed_loop *loop = ed_loop_opt(L);
   ed_task *task = loop != NULL ? loop->current : NULL;
-  if (task != NULL && task->co == L) ed_task_push(L, task);
+  if (task != NULL && task->co == L) ed_ref_secure(L, task);
   lua_pushboolean(L, lua_pushthread(L));
   return 2;
 }

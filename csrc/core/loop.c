@@ -23,7 +23,6 @@
 #include "core/handle.h"
 #include "core/limits.h"
 #include "core/probe.h"
-#include "core/site.h"
 #include "core/slice.h"
 
 const char ed_box_key = 0;
@@ -423,7 +422,6 @@ void ed_loop_close (lua_State *L, ed_box *box) {
   ed_handle_unbox_all(loop);
   ed_task_free_spares(loop);
   ed_heap_free(&loop->timers, &loop->mem);
-  ed_site_free(loop);
   ed_slice_free(loop);
   if (loop->free_resolver != NULL) loop->free_resolver(loop);
   ed_probe_free(loop);

@@ -127,7 +127,6 @@ struct ed_loop {
   uint32_t ncloses;          /* of coroutines, one inside the other */
   uint32_t passed_on;        /* number of the resume in which 'origin' was noted */
   bool is_own_origin;        /* it came from a coroutine of the same task */
-  struct ed_sites *sites;    /* core/site, or NULL */
   ed_task **spare;           /* with their coroutines, for the next spawns */
   int highest_slot;          /* of the anchor tables */
   uint32_t nspare;           /* of at most ED_SPARES */

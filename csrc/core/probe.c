@@ -469,7 +469,7 @@ static void append (lua_State *L, int list) {
 
 static void list_task (lua_State *L, int list, ed_task *task) {
   ed_task_push_line(L, task);
-  if (ed_site_push(L, task->loop, task->site) == 0) lua_pushliteral(L, "?");
+  if (ed_site_push(L, task) == 0) lua_pushliteral(L, "?");
   push_where(L, ed_task_leaf(task));
   lua_pushfstring(L, "%s%s (spawned at %s, now at %s)",
     strncmp(lua_tostring(L, list + 1), "task ", 5) == 0 ? "" : "task ",

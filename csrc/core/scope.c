@@ -194,7 +194,7 @@ static const void *site_key (const ed_scope *scope) { return (const char *)scope
 
 void ed_cancel_site (lua_State *L, ed_loop *loop, ed_scope *scope) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->reasons);
-  if (ed_site_push(L, loop, ed_site_here(L, loop))) lua_rawsetp(L, -2, site_key(scope));
+  if (ed_site_push_here(L)) lua_rawsetp(L, -2, site_key(scope));
   lua_pop(L, 1);
 }
 

@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
-** Lines from which tasks were spawned, each stored once and known by a small number, so that
-** every task can tell where it comes from for the price of one look at the debug information
-** (about 30 ns). The table grows with the number of different lines, up to ED_SITES_MAX; what
-** comes later has no line.
+** Where tasks come from. The function of Lua that spawns a task lies in the base frame of that, and the
+** line in the task, so that nothing is looked up or written down unless somebody asks.
 */
 #ifndef ED_SITE_H
 #define ED_SITE_H
 
-#include "core/loop.h"
+#include "core/task.h"
 
-enum { ED_SITES_MAX = 4096 };
+/* Push the function of Lua that calls the running C function; returns the line. Nil and 0: none does. */
+uint32_t ed_site_push_caller (lua_State *L);
 
-/* The line of Lua that calls the running C function; 0 when there is none or no room. */
-uint16_t ed_site_here (lua_State *L, ed_loop *loop);
+/* Push "file:line" of that call. Returns how many values were pushed. */
+int ed_site_push_here (lua_State *L);
 
-/* Push "file:line"; nothing for 0. Returns how many values were pushed. */
-int ed_site_push (lua_State *L, const ed_loop *loop, uint16_t site);
-
-void ed_site_free (ed_loop *loop);
+/* Push "file:line" where a task that has not ended was spawned, if it was in Lua. The same. */
+int ed_site_push (lua_State *L, ed_task *task);
 
 #endif

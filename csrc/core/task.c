@@ -3,7 +3,7 @@
 ** Tasks: spawning on recycled coroutines, the base frame, the end of a task.
 **
 ** A task and its coroutine are together for life, in a slot. In the coroutine's stack lies the base
-** frame with (message handler, task, function, arguments). The task is there as the reference that a
+** frame with (spawning function, message handler, task, function, arguments). The task is there as the reference that a
 ** script got from 'spawn', which so lives as long as the task without being stored anywhere else; or
 ** as an address, where there was no reference yet. What the base frame returns, at most one value
 ** (above the reference), becomes the user value of the reference, or stays on the stack for
@@ -22,15 +22,17 @@
 #include "core/error.h"
 #include "core/limits.h"
 #include "core/loop.h"
+#include "core/site.h"
 #include "core/slice.h"
 #include "core/task_ref.h"
 #include "core/trace.h"
 #include "core/var.h"
 
 enum {
-  HANDLER = 1, /* of the base frame: the message handler, the task, the function */
+  SPAWNER = ED_FRAME_SPAWNER, /* of the base frame */
+  HANDLER = 2,
   TASK = ED_FRAME_TASK,
-  FUNCTION = 3,
+  FUNCTION = 4,
   ROOM = LUA_MINSTACK - FUNCTION - 2, /* arguments for which any coroutine has a place */
   MANY_SLOTS = 8192 /* after a run with so many at once the anchor tables are made anew */
 };
@@ -122,7 +124,7 @@ static void keep_spare (ed_loop *loop, ed_task *task) {
 
 void ed_task_release (ed_task *task) {
   ed_loop *loop = task->loop;
-  if (task->is_spare) return;
+  if (task->is_spare || task->is_ending) return;
   ed_ref_leave(task);
   task->is_spare = true;
   if (task->is_killed || loop->nspare >= ED_SPARES) destroy(task);
@@ -184,11 +186,10 @@ static int conclude_safely (lua_State *L, ed_task *task) {
   }
   task->outcome =
     ED_TASK_FAILED;     /* should memory run out on the way, or there be none to begin */
-  lua_checkstack(L, 3); /* the pcall needs more, and finds that there is none */
-  lua_pushvalue(L, TASK);
-  lua_pushvalue(L, TASK); /* where it is looked for */
+  lua_checkstack(L, FUNCTION); /* the pcall needs more, and finds that there is none */
+  for (int i = 1; i <= TASK; i++) lua_pushvalue(L, i); /* where they are looked for */
   lua_pushcfunction(L, l_conclude);
-  lua_rotate(L, 1, 3);
+  lua_rotate(L, 1, FUNCTION);
   lua_pcall(L, n, LUA_MULTRET, 0); /* an error here is the value, outcome "failed" */
   ed_scope_release_children(&task->root); /* what it had no memory to tell of */
   return (lua_gettop(L) > TASK ? 1 : 0) + task->is_in_frame; /* that may have changed */
@@ -269,11 +270,11 @@ static void begin_life (ed_task *task, ed_scope *owner) {
   task->scope = &task->root;
   task->id = ++loop->next_id;
   task->filed = task->since = 0;
-  task->site = task->barred = task->swallowed = 0;
+  task->line = task->barred = task->swallowed = 0;
   task->state = ED_TASK_READY;
   task->atomic = task->shape = task->outcome = 0;
   task->has_started = task->is_spare = task->is_in_frame = task->has_vars = false;
-  task->has_ending = task->is_joining = task->is_on_stack = task->is_killed = false;
+  task->is_ending = task->has_ending = task->is_joining = task->is_on_stack = task->is_killed = false;
   task->has_yielded = task->is_held = task->has_failed = task->has_limits = false;
   task->is_preempted = false;
   task->round = 0;
@@ -303,16 +304,18 @@ static inline ed_task *find_spare (lua_State *L, ed_loop *loop, int nargs) {
   return task;
 }
 
-/* The function and its arguments, on top of L, go into the base frame of 'task'. */
+/* The function and its arguments, on top of L, go into the base frame of 'task'; its reference, if it
+   has one, lies below them. */
 static void fill_frame (lua_State *L, ed_task *task, int nargs) {
   lua_State *co = task->co;
   task->nargs = nargs + FUNCTION;
   lua_pushcfunction(co, ed_task_base);
-  lua_pushcfunction(co, ed_trace_handler);
-  if (task->is_in_frame) {
-    lua_pushvalue(L, -nargs - 2);
-    lua_xmove(L, co, 1);
-  } else lua_pushlightuserdata(co, task);
+  if (task->ref != NULL) task->line = ed_site_push_caller(L);
+  else lua_pushnil(L);
+  lua_pushcfunction(L, ed_trace_handler);
+  if (task->is_in_frame) lua_pushvalue(L, -nargs - 4);
+  else lua_pushlightuserdata(L, task);
+  lua_xmove(L, co, FUNCTION - 1);
   lua_xmove(L, co, nargs + 1);
 }
 
@@ -379,6 +382,7 @@ void ed_task_end (ed_task *task, ed_task_state outcome) {
   bool stays;
   ed_link *link;
   task->state = (uint8_t)outcome;
+  task->is_ending = true;
   task->loop->ntasks--;
   ed_nest_free(task);
   if (task->has_limits) ed_limits_free(task);
@@ -392,6 +396,7 @@ void ed_task_end (ed_task *task, ed_task_state outcome) {
     && task->root.parent->kind != ED_SCOPE_TOP;
   if (outcome == ED_TASK_FAILED && !is_awaited && !stays) ed_task_report(task);
   leave_owner(task, stays);
+  task->is_ending = false;
   if (!stays && !task->is_held) ed_task_release(task);
 }
 

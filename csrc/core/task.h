@@ -42,9 +42,8 @@ typedef struct ed_watch {
 
 typedef struct ed_task_ref ed_task_ref;
 
-enum {
-  ED_FRAME_TASK = 2
-}; /* index of the task, or of its reference, in its base frame */
+/* Indices in the base frame: the function that spawned the task or nil; the task, or its reference. */
+enum { ED_FRAME_SPAWNER = 1, ED_FRAME_TASK = 3 };
 
 struct ed_task {
   ed_link ready;    /* in the loop's ready list */
@@ -66,16 +65,18 @@ struct ed_task {
   int nargs; /* of the first resume; later: failures of children before the body's */
   uint32_t id;
   uint32_t filed;  /* number of the resume in which its failure was filed (core/trace) */
-  uint16_t site;   /* the line that spawned it (core/site), or 0 */
-  uint16_t barred; /* how many reasons there are why it cannot wait just now */
-  uint32_t since;  /* ms: of the first of these, or 0 */
-  uint16_t swallowed; /* cancellations delivered to this scope without its being left */
+  uint32_t since;       /* ms: of the first reason of 'barred', or 0 */
+  uint32_t line : 24;   /* that spawned it (core/site), or 0 */
+  uint32_t shape : 2;   /* of the result: 0 none, 1 one value, 2 a table of several with n */
+  uint32_t outcome : 3; /* ed_task_state to be, decided by the base frame */
+  uint32_t round : 3;   /* of the loop, in which it was preempted */
+  uint16_t barred;      /* how many reasons there are why it cannot wait just now */
+  uint16_t swallowed;   /* cancellations delivered to this scope without its being left */
   uint8_t state;
-  uint8_t atomic;    /* how many eddy.atomic it is in: it must not wait */
-  uint8_t outcome;   /* ed_task_state to be, decided by the base frame */
-  uint8_t shape : 2; /* of the result: 0 none, 1 one value, 2 a table of several with n */
+  uint8_t atomic; /* how many eddy.atomic it is in: it must not wait */
   bool has_started : 1;
   bool is_spare : 1;    /* nobody's: it has ended and was let go, or never began */
+  bool is_ending : 1;   /* those who want to know are being told: it is let go after that */
   bool has_place : 1;   /* in the table of references, for good */
   bool is_in_frame : 1; /* its reference is an argument of its base frame only */
   bool has_vars : 1;    /* task-local variables are bound (core/var) */
@@ -88,8 +89,7 @@ struct ed_task {
   bool is_held : 1;    /* keep the slot when it ends: somebody will collect the result */
   bool has_failed : 1; /* the body ended by an error or a cancellation */
   bool has_limits : 1; /* they lie in the nest's place */
-  bool is_preempted : 1; /* ready, because its slice was over (core/slice), */
-  uint8_t round : 3;     /* in this round of the loop */
+  bool is_preempted : 1; /* ready, because its slice was over (core/slice) */
 };
 
 static inline bool ed_task_has_ended (const ed_task *task) {

@@ -10,7 +10,6 @@
 #include "core/error.h"
 #include "core/limits.h"
 #include "core/loop.h"
-#include "core/site.h"
 #include "core/task_ref.h"
 #include "core/trace.h"
 
@@ -168,8 +167,7 @@ static ed_task *check_spawner (lua_State *L) {
 static int l_spawn (lua_State *L) {
   ed_task *parent = check_spawner(L);
   ed_check_callable(L, 1);
-  ed_task_spawn(L, parent->loop, parent->scope, lua_gettop(L) - 1, true)->site =
-    ed_site_here(L, parent->loop);
+  ed_task_spawn(L, parent->loop, parent->scope, lua_gettop(L) - 1, true);
   return 1;
 }
 
@@ -209,7 +207,6 @@ int ed_task_spawn_with (lua_State *L, ed_loop *loop, ed_scope *owner, int index)
   lua_replace(L, index);
   if (has_limits) ed_limits_prepare(L, loop, &limits);
   task = ed_task_spawn(L, loop, owner, lua_gettop(L) - index - 1, true);
-  task->site = ed_site_here(L, loop);
   if (has_limits) ed_limits_set(task, &limits);
   if (!lua_isnil(L, index)) ed_task_set_name(L, loop, index + 1, index);
   return 1;
@@ -233,8 +230,7 @@ static int l_spawn_with (lua_State *L) {
 static int l_background (lua_State *L) {
   ed_loop *loop = check_spawner(L)->loop;
   ed_check_callable(L, 1);
-  ed_task_spawn(L, loop, &loop->top, lua_gettop(L) - 1, true)->site = ed_site_here(
-    L, loop);
+  ed_task_spawn(L, loop, &loop->top, lua_gettop(L) - 1, true);
   return 1;
 }
 

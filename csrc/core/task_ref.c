@@ -62,16 +62,22 @@ static int bottom_level (lua_State *co) {
   return level;
 }
 
-/* Push the reference that lies in the task's base frame, or in what has become of that, on 'co'. */
-static bool push_from_frame (lua_State *co, const ed_task *task) {
+bool ed_frame_push (lua_State *L, ed_task *task, int slot) {
+  lua_State *co = task->co;
   lua_Debug at;
   if (!lua_checkstack(co, 1)) return false;
-  if (ed_task_has_ended(task)) lua_pushvalue(co, 1);
-  else if (!lua_getstack(co, 0, &at))
-    lua_pushvalue(co, 1 + ED_FRAME_TASK); /* not begun */
-  else if (!lua_getstack(co, bottom_level(co), &at)
-    || !lua_getlocal(co, &at, ED_FRAME_TASK))
+  if (!task->has_started) lua_pushvalue(co, 1 + slot);
+  else if (!lua_getstack(co, bottom_level(co), &at) || !lua_getlocal(co, &at, slot))
     return false;
+  lua_xmove(co, L, 1);
+  return true;
+}
+
+/* Push the reference that lies in the task's base frame, or is what has become of that. */
+static bool push_from_frame (lua_State *L, ed_task *task) {
+  if (!ed_task_has_ended(task)) return ed_frame_push(L, task, ED_FRAME_TASK);
+  lua_pushvalue(task->co, 1);
+  lua_xmove(task->co, L, 1);
   return true;
 }
 
@@ -90,13 +96,17 @@ static bool has_made_place (lua_State *L, ed_task *task) {
   return false;
 }
 
+void ed_ref_secure (lua_State *L, ed_task *task) {
+  if (!task->is_in_frame) return;
+  ed_ref_make_place(L, task);
+  ed_ref_rescue(task);
+}
+
 void ed_ref_rescue (ed_task *task) {
   lua_State *L = task->loop->L;
   if (!task->is_in_frame) return;
-  if (has_made_place(L, task) && push_from_frame(task->co, task)) {
-    lua_xmove(task->co, L, 1);
-    ed_ref_store(L, task);
-  } else {
+  if (has_made_place(L, task) && push_from_frame(L, task)) ed_ref_store(L, task);
+  else {
     set_free(task->ref, task, ED_TASK_CANCELLED);
     task->ref = NULL;
   }
@@ -109,8 +119,7 @@ bool ed_task_find (lua_State *L, ed_task *task) {
     return false;
   }
   if (task->is_in_frame) {
-    if (!push_from_frame(task->co, task)) lua_pushnil(task->co);
-    lua_xmove(task->co, L, 1);
+    if (!push_from_frame(L, task)) lua_pushnil(L);
     return true;
   }
   lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->refs);

@@ -38,6 +38,12 @@ static inline bool ed_ref_has_ended (const ed_task_ref *ref) {
   return ed_ref_state(ref) >= ED_TASK_DONE;
 }
 
+/*
+** Push what lies at 'slot' (ED_FRAME_*) of the base frame of a task that has not ended; false when there
+** is no place for it on the stack of its coroutine.
+*/
+bool ed_frame_push (lua_State *L, ed_task *task, int slot);
+
 /* Push a reference to nothing yet. May raise. */
 ed_task_ref *ed_ref_push_new (lua_State *L, ed_loop *loop);
 
@@ -51,6 +57,9 @@ void ed_ref_make_place (lua_State *L, ed_task *task);
 
 /* Put the reference at the top (popped) into that place. */
 void ed_ref_store (lua_State *L, const ed_task *task);
+
+/* The base frame may go at any time: from there into the table. May raise. */
+void ed_ref_secure (lua_State *L, ed_task *task);
 
 /* The base frame is about to go: from there into the table. Without memory for that the reference
    is on its own from now on, as that of a task that was cancelled. */

@@ -59,7 +59,7 @@ static void add_spawning (lua_State *L, ed_task *task) {
   char name[80];
   for (int n = 0; n < MAX_ANCESTORS && task != NULL; n++) {
     ed_task *parent = task->root.parent->host;
-    if (ed_site_push(L, task->loop, task->site)) {
+    if (ed_site_push(L, task)) {
       ed_task_name(L, parent != NULL ? parent : task, name, sizeof name);
       if (parent != NULL)
         lua_pushfstring(L, "\nspawned at %s by %s", lua_tostring(L, -1), name);
