@@ -185,7 +185,7 @@ static int conclude_safely (lua_State *L, ed_task *task) {
     return n - TASK + task->is_in_frame;
   }
   task->outcome =
-    ED_TASK_FAILED;     /* should memory run out on the way, or there be none to begin */
+    ED_TASK_FAILED; /* should memory run out on the way, or there be none to begin */
   lua_checkstack(L, FUNCTION); /* the pcall needs more, and finds that there is none */
   for (int i = 1; i <= TASK; i++) lua_pushvalue(L, i); /* where they are looked for */
   lua_pushcfunction(L, l_conclude);
@@ -274,7 +274,8 @@ static void begin_life (ed_task *task, ed_scope *owner) {
   task->state = ED_TASK_READY;
   task->atomic = task->shape = task->outcome = 0;
   task->has_started = task->is_spare = task->is_in_frame = task->has_vars = false;
-  task->is_ending = task->has_ending = task->is_joining = task->is_on_stack = task->is_killed = false;
+  task->is_ending = task->has_ending = task->is_joining = task->is_on_stack =
+    task->is_killed = false;
   task->has_yielded = task->is_held = task->has_failed = task->has_limits = false;
   task->is_preempted = false;
   task->round = 0;

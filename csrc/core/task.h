@@ -64,10 +64,11 @@ struct ed_task {
   int slot;  /* of its coroutine, and of its reference if that is not in the frame */
   int nargs; /* of the first resume; later: failures of children before the body's */
   uint32_t id;
-  uint32_t filed;  /* number of the resume in which its failure was filed (core/trace) */
-  uint32_t since;       /* ms: of the first reason of 'barred', or 0 */
-  uint32_t line : 24;   /* that spawned it (core/site), or 0 */
-  uint32_t shape : 2;   /* of the result: 0 none, 1 one value, 2 a table of several with n */
+  uint32_t filed; /* number of the resume in which its failure was filed (core/trace) */
+  uint32_t since; /* ms: of the first reason of 'barred', or 0 */
+  uint32_t line : 24; /* that spawned it (core/site), or 0 */
+  uint32_t
+    shape : 2; /* of the result: 0 none, 1 one value, 2 a table of several with n */
   uint32_t outcome : 3; /* ed_task_state to be, decided by the base frame */
   uint32_t round : 3;   /* of the loop, in which it was preempted */
   uint16_t barred;      /* how many reasons there are why it cannot wait just now */
@@ -75,9 +76,9 @@ struct ed_task {
   uint8_t state;
   uint8_t atomic; /* how many eddy.atomic it is in: it must not wait */
   bool has_started : 1;
-  bool is_spare : 1;    /* nobody's: it has ended and was let go, or never began */
-  bool is_ending : 1;   /* those who want to know are being told: it is let go after that */
-  bool has_place : 1;   /* in the table of references, for good */
+  bool is_spare : 1;  /* nobody's: it has ended and was let go, or never began */
+  bool is_ending : 1; /* those who want to know are being told: it is let go after that */
+  bool has_place : 1; /* in the table of references, for good */
   bool is_in_frame : 1; /* its reference is an argument of its base frame only */
   bool has_vars : 1;    /* task-local variables are bound (core/var) */
   bool has_ending : 1;  /* there is something to be closed (core/ending) */

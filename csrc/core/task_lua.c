@@ -34,15 +34,15 @@ static ed_verdict cancel_join (ed_op *op) {
 
 static int push_await (lua_State *L, ed_task *waiter, const ed_task_ref *ref) {
   ed_task_state state = ed_ref_state(ref);
-  if (state == ED_TASK_DONE) return ed_ref_push_results(L, 1);
-  ed_ref_push_first(L, 1);
+  if (state == ED_TASK_DONE) return ed_ref_push_results(L, ref, 1);
+  ed_ref_push_first(L, ref, 1);
   if (state == ED_TASK_FAILED) ed_trace_passes_on(L, waiter, 1);
   return lua_error(L);
 }
 
 static int push_join (lua_State *L, const ed_task_ref *ref) {
   lua_pushboolean(L, ed_ref_state(ref) == ED_TASK_DONE);
-  return 1 + ed_ref_push_results(L, 1);
+  return 1 + ed_ref_push_results(L, ref, 1);
 }
 
 /* What is raised leaves no operation behind. */
@@ -126,7 +126,7 @@ static int wait_for (lua_State *L, const ed_optype *type) {
   ed_task_ref *ref = ed_class_check(L, loop, 1, ED_CLASS_TASK);
   ed_task *waiter = ed_checkpoint_in(L, loop);
   if (ed_ref_task(ref) == waiter) return luaL_error(L, "task cannot await itself");
-  lua_settop(L, 1);
+  if (lua_gettop(L) > 1) lua_settop(L, 1);
   if (ed_ref_has_ended(ref)) {
     if (ed_spend(loop)) return push_end(L, waiter, ref, type);
   } else if (ed_op_may_run(waiter, ed_ref_task(ref))) {
@@ -438,7 +438,7 @@ static int hand_to_on_error (lua_State *L, ed_loop *loop) {
 static int report_protected (lua_State *L) {
   ed_task *task = lua_touserdata(L, 1);
   ed_task_push(L, task);
-  ed_ref_push_first(L, 2);
+  ed_ref_push_first(L, task->ref, 2);
   lua_replace(L, 1);
   return hand_to_on_error(L, task->loop);
 }

@@ -184,8 +184,7 @@ static void keep_first (lua_State *L, int shape) {
   lua_remove(L, -2);
 }
 
-int ed_ref_push_results (lua_State *L, int index) {
-  const ed_task_ref *ref = lua_touserdata(L, index);
+int ed_ref_push_results (lua_State *L, const ed_task_ref *ref, int index) {
   ed_task_state state = ed_ref_state(ref);
   int shape = shape_of(ref);
   if (shape == 0 && state == ED_TASK_DONE) return 0;
@@ -194,8 +193,7 @@ int ed_ref_push_results (lua_State *L, int index) {
   return unpack(L, shape);
 }
 
-void ed_ref_push_first (lua_State *L, int index) {
-  const ed_task_ref *ref = lua_touserdata(L, index);
+void ed_ref_push_first (lua_State *L, const ed_task_ref *ref, int index) {
   int shape = shape_of(ref);
   if (shape == 0) push_missing(L, ed_ref_state(ref));
   else lua_getiuservalue(L, index, 1);

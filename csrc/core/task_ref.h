@@ -68,10 +68,10 @@ void ed_ref_rescue (ed_task *task);
 /* The task is let go: its reference goes on alone. */
 void ed_ref_leave (ed_task *task);
 
-/* Push the results (any number) of the ended task at 'index', or its error (one value). */
-int ed_ref_push_results (lua_State *L, int index);
+/* Push the results (any number) of an ended task, or its error (one value). 'ref' lies at 'index'. */
+int ed_ref_push_results (lua_State *L, const ed_task_ref *ref, int index);
 
 /* Push its first result, or its error. */
-void ed_ref_push_first (lua_State *L, int index);
+void ed_ref_push_first (lua_State *L, const ed_task_ref *ref, int index);
 
 #endif

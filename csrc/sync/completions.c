@@ -53,14 +53,16 @@ static ed_verdict cancel_next (ed_op *op) {
 /* The completions are at index 1; */
 static int give_next (lua_State *L, completions *all) {
   ed_link *first = ed_list_shift(&all->ended);
+  const ed_task_ref *ref;
   lua_Integer index;
   if (first == NULL) return 0;
   index = ED_OF(first, row, watch.link) - all->rows + 1;
   lua_getiuservalue(L, 1, 1);
   lua_rawgeti(L, -1, index);
+  ref = ed_ref_check(L, -1);
   lua_pushinteger(L, index);
-  lua_pushboolean(L, ed_ref_state(ed_ref_check(L, -2)) == ED_TASK_DONE);
-  ed_ref_push_first(L, -3);
+  lua_pushboolean(L, ed_ref_state(ref) == ED_TASK_DONE);
+  ed_ref_push_first(L, ref, -3);
   return 3;
 }
 

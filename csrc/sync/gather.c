@@ -149,7 +149,7 @@ static void push_first (lua_State *L, const gathering *g, uint32_t i) {
     return;
   }
   push_argument(L, g, i);
-  ed_ref_push_first(L, -1);
+  ed_ref_push_first(L, lua_touserdata(L, -1), -1);
   lua_remove(L, -2);
 }
 
@@ -158,7 +158,7 @@ static void push_failed (
   lua_State *L, const gathering *g, uint32_t i, int texts, uint32_t n) {
   push_ref(L, g, i);
   if (g->row[i].is_own) ed_task_push_first(L, g->row[i].task);
-  else ed_ref_push_first(L, -1);
+  else ed_ref_push_first(L, lua_touserdata(L, -1), -1);
   ed_trace_push(L, g->op.loop, -2);
   lua_rawseti(L, texts, n);
   if (g->row[i].state == ED_TASK_FAILED) ed_trace_passes_on(L, g->op.task, -2);

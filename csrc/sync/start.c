@@ -74,13 +74,14 @@ static void describe_start (const ed_op *op, char *text, size_t room) {
 
 /* The child has ended without being ready: what is raised in the caller? */
 static int raise_end (lua_State *L, ed_task *caller, bool was_cancelled) {
-  ed_task_state state = ed_ref_state(lua_touserdata(L, TASK));
+  const ed_task_ref *ref = lua_touserdata(L, TASK);
+  ed_task_state state = ed_ref_state(ref);
   if (state != ED_TASK_FAILED && was_cancelled) return ed_cancel_raise(L, caller);
   if (state == ED_TASK_DONE)
     return luaL_error(L, "group:start: the function returned without calling ready");
   if (state == ED_TASK_CANCELLED && caller->scope->cause != NULL)
     return ed_cancel_raise(L, caller);
-  ed_ref_push_first(L, TASK);
+  ed_ref_push_first(L, ref, TASK);
   if (state == ED_TASK_FAILED) ed_trace_passes_on(L, caller, TASK);
   return lua_error(L);
 }
