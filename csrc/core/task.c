@@ -305,19 +305,28 @@ static inline ed_task *find_spare (lua_State *L, ed_loop *loop, int nargs) {
   return task;
 }
 
-/* The function and its arguments, on top of L, go into the base frame of 'task'; its reference, if it
-   has one, lies below them. */
-static void fill_frame (lua_State *L, ed_task *task, int nargs) {
-  lua_State *co = task->co;
-  task->nargs = nargs + FUNCTION;
-  lua_pushcfunction(co, ed_task_base);
-  if (task->ref != NULL) task->line = ed_site_push_caller(L);
-  else lua_pushnil(L);
+/* The reference, which lies below the function, is in the frame if it is nowhere else. */
+static void push_known (lua_State *L, ed_task *task, int nargs) {
+  task->line = ed_site_push_caller(L);
   lua_pushcfunction(L, ed_trace_handler);
   if (task->is_in_frame) lua_pushvalue(L, -nargs - 4);
   else lua_pushlightuserdata(L, task);
-  lua_xmove(L, co, FUNCTION - 1);
-  lua_xmove(L, co, nargs + 1);
+  lua_xmove(L, task->co, FUNCTION - 1);
+}
+
+static void push_unknown (lua_State *co, ed_task *task) {
+  lua_pushnil(co);
+  lua_pushcfunction(co, ed_trace_handler);
+  lua_pushlightuserdata(co, task);
+}
+
+/* The function and its arguments, on top of L, go into the base frame of 'task'. */
+static void fill_frame (lua_State *L, ed_task *task, int nargs) {
+  task->nargs = nargs + FUNCTION;
+  lua_pushcfunction(task->co, ed_task_base);
+  if (task->ref != NULL) push_known(L, task, nargs);
+  else push_unknown(task->co, task);
+  lua_xmove(L, task->co, nargs + 1);
 }
 
 /*
