@@ -81,7 +81,9 @@ end
 -- It is told when the task has returned and its results are not taken yet.
 function TestBlocking:test_outside_results_of_a_reported_task()
   local seen = {}
-  eddy.config { warn_blocking = WARN, on_error = function(_, task) seen[#seen + 1] = task:status() end }
+  eddy.config { warn_blocking = WARN, on_error = function(_, task)
+    if task:name() ~= "main" then seen[#seen + 1] = task:status() end -- which a busy machine may hold back itself
+  end }
   eddy.run(function()
     local function work(...) spin(5 * WARN) return ... end
     lu.assertEquals(table.pack(eddy.spawn(work, 1, nil):await()), { 1, nil, n = 2 })
