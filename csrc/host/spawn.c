@@ -437,7 +437,7 @@ int eddy_task_traceback (eddy *e, eddy_id id, char *text, size_t room) {
   int status;
   asking a = {record_of(e, id, &status), text, text != NULL ? room : 0, 0};
   if (a.record == NULL) return status;
-  if (ed_task_has_ended(a.record->task)) return EDDY_ESTALE;
+  if (a.record->task == NULL || ed_task_has_ended(a.record->task)) return EDDY_ESTALE;
   status = ed_host_protect(e, e->L, l_traceback, &a, 0);
   return status < 0 ? status : (int)a.len;
 }
