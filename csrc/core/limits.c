@@ -67,7 +67,8 @@ typedef struct ed_quota {
 
 /* Must a request for so many bytes more be refused? */
 static bool is_beyond (const ed_limits *limits, size_t more) {
-  size_t most = 2 * limits->memory + RESERVE;
+  bool has_most = limits->memory < (SIZE_MAX - RESERVE) / 2;
+  size_t most = has_most ? 2 * limits->memory + RESERVE : SIZE_MAX;
   return !limits->is_suspended && (more > most || limits->bytes > most - more);
 }
 

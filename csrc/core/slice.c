@@ -249,6 +249,11 @@ static uint64_t slice_of (const slices *s, const ed_limits *limits) {
 
 static uint64_t lesser (uint64_t a, uint64_t b) { return a < b ? a : b; }
 
+/* 'ns' after 'held', or never: a host may give the largest number for no limit. */
+static uint64_t later (uint64_t held, uint64_t ns) {
+  return ns < UINT64_MAX - held ? held + ns : UINT64_MAX;
+}
+
 /* What is left of 'limit', not less than a moment. */
 static uint64_t rest (uint64_t limit, uint64_t used) {
   return used + moment < limit ? limit - used : moment;
@@ -258,13 +263,14 @@ static uint64_t rest (uint64_t limit, uint64_t used) {
 static uint64_t next_budget (const slices *s, const ed_limits *limits, uint64_t held) {
   uint64_t slice = slice_of(s, limits), budget = UINT64_MAX;
   if (slice != UINT64_MAX)
-    budget = held < slice ? slice : held + (slice > moment ? slice : moment);
+    budget = held < slice ? slice : later(held, slice > moment ? slice : moment);
   if (s->policy.warn > held) budget = lesser(budget, s->policy.warn);
   if (limits != NULL && limits->cpu != 0)
-    budget = lesser(budget, held + rest(limits->cpu, ed_limits_used(limits)));
+    budget = lesser(budget, later(held, rest(limits->cpu, ed_limits_used(limits))));
   if (s->policy.kill_after != 0)
     budget = lesser(budget,
-      held + rest(s->policy.kill_after, limits != NULL ? ed_limits_alone(limits) : 0));
+      later(
+        held, rest(s->policy.kill_after, limits != NULL ? ed_limits_alone(limits) : 0)));
   return budget;
 }
 
