@@ -130,8 +130,9 @@ typedef struct eddy_config {
   void *userdata; /* for eddy_userdata, and 'ud' of the callbacks below */
   /*
   ** A task failed and nobody awaits it, or a chunk does not compile (task is 0 then, as for tasks
-  ** that the host did not spawn). Once each. The texts, 'traceback' may be NULL, are valid during
-  ** the call. Everything but eddy_close, eddy_step and eddy_run may be called.
+  ** that the host did not spawn). Once each, 'code' is EDDY_ESCRIPT; or an event of eddy_post is
+  ** lost, and 'code' says why. The texts, 'traceback' may be NULL, are valid during the call.
+  ** Everything but eddy_close, eddy_step and eddy_run may be called.
   ** NULL: the script's eddy.config{on_error=} or stderr.
   */
   void (*on_error)(eddy *e, eddy_id task, int code, const char *message,
@@ -197,7 +198,8 @@ EDDY_API int eddy_new (eddy **e, lua_State *L, const eddy_config *config);
 ** are closed, posted calls are run. A state that eddy_new made is closed as well; another one
 ** stays usable, without eddy. Returns how many tasks were killed; 0 when it was closed before.
 ** lua_close of the state does the same with grace 0, but finalizers of what tasks hold may then
-** run before the tasks end: call this first. EDDY_EREENTRANT inside a step.
+** run before the tasks end: call this first. EDDY_EREENTRANT inside a step; EDDY_ENOMEM when
+** there was no memory even to begin, and nothing was closed: then it is to be called again.
 */
 EDDY_API int eddy_close (eddy *e, uint64_t grace_ns);
 
@@ -312,7 +314,8 @@ EDDY_API int eddy_group_close (eddy *e, eddy_id id, uint64_t grace_ns);
 ** In a C function called from Lua:
 **
 **   check the arguments;                             may raise
-**   mine *m = eddy_op_data(op = eddy_op_new(L, &mine_class, sizeof *m));   may raise
+**   eddy_op_new(L, &mine_class, sizeof(mine), &op);   may raise
+**   mine *m = eddy_op_data(op);
 **   start it; whoever does it calls eddy_op_complete(op, status) once, from any thread;
 **   return eddy_op_wait(L, op);
 **
@@ -372,7 +375,10 @@ EDDY_API int eddy_offload (lua_State *L, eddy_op *op, int (*work)(void *data));
 */
 EDDY_API int eddy_call_soon (eddy *e, void (*fn)(eddy *e, void *ud), void *ud);
 
-/* Give who iterates over eddy.on(name) a string; the bytes are copied. Any thread. */
+/*
+** Give who iterates over eddy.on(name) a string; the bytes are copied. Any thread. One that finds no
+** room in the state later, under its limit of memory, is lost, and on_error hears of it.
+*/
 EDDY_API int eddy_post (eddy *e, const char *name, const char *bytes, size_t len);
 
 /* The same at once with the values that push(L, ud) pushes; it returns their number, may raise. */

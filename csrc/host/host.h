@@ -148,6 +148,10 @@ void ed_journal (eddy *e, const char *format, ...)
   ;
 void ed_host_run_ready (eddy *e, uint64_t end, int batch); /* ed_loop_run_until, noted */
 
+/* host/inspect.c */
+bool ed_host_clock_reaches (
+  const eddy *e, uint64_t ns); /* can a manual clock move so far and not go back? */
+
 /* host/await.c */
 extern const ed_optype ed_host_wait_type;
 void ed_host_cancel_ops (eddy *e);

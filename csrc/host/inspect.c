@@ -40,9 +40,14 @@ int eddy_clock_set (eddy *e, int mode, double scale) {
   return EDDY_OK;
 }
 
+bool ed_host_clock_reaches (const eddy *e, uint64_t ns) {
+  uint64_t end = UINT64_MAX / 2, now = e->loop->clock;
+  return now <= end && ns <= end - now;
+}
+
 int eddy_clock_advance (eddy *e, uint64_t ns) {
   if (!has_runtime(e)) return e == NULL ? EDDY_EINVAL : EDDY_ECLOSED;
-  if (!e->loop->is_manual || ns > UINT64_MAX / 2 - e->loop->clock) return EDDY_EINVAL;
+  if (!e->loop->is_manual || !ed_host_clock_reaches(e, ns)) return EDDY_EINVAL;
   ed_journal(e, "advance %" PRIu64, ns);
   if (!e->is_paused) e->loop->clock += ns;
   return EDDY_OK;

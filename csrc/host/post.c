@@ -6,6 +6,7 @@
 */
 #include "host/host.h"
 
+#include <lauxlib.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,9 +128,19 @@ static int push_letter (lua_State *L, void *ud) {
   return 1;
 }
 
+/* Without Lua: it is memory that was short. */
+static void report_lost (eddy *e, const letter *l, int code) {
+  char text[160];
+  snprintf(text, sizeof text, "event '%.80s' is lost: %s", l->name, eddy_strerror(code));
+  if (e->config.on_error != NULL)
+    e->config.on_error(e, 0, code, text, NULL, e->config.userdata);
+  else lua_writestringerror("eddy: %s\n", text);
+}
+
 static void run_letter (eddy *e, ed_post *post) {
   letter *l = (letter *)post;
-  eddy_emit(e, l->name, push_letter, l); /* it reports its failure itself */
+  int status = eddy_emit(e, l->name, push_letter, l);
+  if (status < 0 && status != EDDY_ECLOSED) report_lost(e, l, status);
   free(l);
 }
 

@@ -12,7 +12,10 @@
 
 #include "sync/waitq.h"
 
-enum { ROOM = 32 }; /* slots on the main thread's stack that one step may need */
+enum {
+  ROOM = 32,      /* slots on the main thread's stack that one step may need */
+  CLOSING = 65536 /* bytes beyond the limit of memory for closing */
+};
 
 int ed_host_protect (eddy *e, lua_State *L, lua_CFunction fn, void *arg, int nargs) {
   int status;
@@ -95,6 +98,7 @@ int eddy_frame (eddy *e, int phase, uint64_t dt_ns) {
   int status = check(e);
   if (status < 0) return status;
   if (phase < 0 || phase >= EDDY_PHASES) return EDDY_EINVAL;
+  if (e->loop->is_manual && !ed_host_clock_reaches(e, dt_ns)) return EDDY_EINVAL;
   if (e->is_paused) return answer(e);
   ed_journal(e, "frame %d %" PRIu64, phase, dt_ns);
   e->is_stepping = true;
@@ -198,6 +202,13 @@ static int l_close_loop (lua_State *L) {
   return 0;
 }
 
+/* A script that has used up its memory does not keep the runtime from closing. */
+static void make_room (eddy *e) {
+  if (e->config.mem_limit == 0 || e->config.mem_limit > SIZE_MAX - CLOSING) return;
+  e->config.mem_limit += CLOSING;
+  e->loop->mem.limit = e->config.mem_limit;
+}
+
 int eddy_close (eddy *e, uint64_t grace_ns) {
   int killed, status;
   if (e == NULL) return EDDY_EINVAL;
@@ -210,8 +221,11 @@ int eddy_close (eddy *e, uint64_t grace_ns) {
   e->is_closing = true;
   if (grace_ns > 0 && lua_checkstack(e->L, ROOM)) wind_down(e, grace_ns);
   killed = (int)e->loop->ntasks;
+  make_room(e);
   status = ed_host_protect(e, e->L, l_close_loop, e, 0);
-  if (e->owns_state) {
+  if (!e->is_down)
+    e->is_closing = false; /* no room to begin: the next call may have it */
+  else if (e->owns_state) {
     lua_State *L = e->L;
     e->L = NULL;
     lua_close(L);
