@@ -36,6 +36,7 @@ local sandbox = {}
 local REP_MAX = 1 << 24    -- bytes that one string.rep makes
 local ITEMS_MAX = 1 << 22  -- items that one function of `table` goes over
 local LOAD_MAX = 1 << 24   -- bytes of a chunk that comes in pieces
+local LONG = 1024          -- bytes that C compares or compiles without anybody looking
 
 -- What scripts may require besides what the host puts into package.preload.
 local PUBLIC = { ["eddy"] = true, ["eddy.http"] = true, ["eddy.json"] = true, ["eddy.net"] = true, ["eddy.tls"] = true }
@@ -128,9 +129,27 @@ end
 
 -- ---- Strings and tables ------------------------------------------------------------------------
 
+-- Comparing long strings and compiling can take C hours. So Lua is called in between, where a hook may raise; not
+-- this file's, for the library is never stopped in the middle.
+local less, slices = load([[
+local sub, size = ...
+local function less(a, b) return a < b end
+local function slices(text)
+  local at = 1 - size
+  return function()
+    at = at + size
+    return sub(text, at, at + size - 1)
+  end
+end
+return less, slices
+]], "=sandbox")(string.sub, LONG)
+
+local function size_of(value)
+  return type(value) == "string" and #value or type(value) == "number" and #tostring(value) or 0
+end
+
 local function rep(text, n, separator)
-  local size = type(text) == "string" and #text or 0
-  if type(separator) == "string" then size = size + #separator end
+  local size = size_of(text) + size_of(separator)
   local count = math.tointeger(n)
   if count and count > 0 and count > REP_MAX // math.max(size, 1) then
     error("string.rep: more than a sandbox allows", 2)
@@ -161,13 +180,28 @@ local function check_range(name, from, to)
   end
 end
 
+--- May comparing two items take long?
+local function has_long(t)
+  if debug.getmetatable(t) then return true end
+  for i = 1, rawlen(t) do
+    local value = t[i]
+    if type(value) == "string" and #value > LONG then return true end
+  end
+  return false
+end
+
 local function bounded_table()
   local stock, bounded = table, copy(table)
-  for _, name in ipairs { "insert", "remove", "sort" } do
+  for _, name in ipairs { "insert", "remove" } do
     bounded[name] = function(t, ...)
       check_items(name, t)
       return stock[name](t, ...)
     end
+  end
+  function bounded.sort(t, is_less)
+    check_items("sort", t)
+    if is_less == nil and type(t) == "table" and has_long(t) then is_less = less end
+    return stock.sort(t, is_less)
   end
   function bounded.concat(t, separator, i, j)
     if j == nil then check_items("concat", t) end
@@ -201,10 +235,11 @@ local function load_of(stock)
       chunk, name = text, name or "=(load)"
     end
     if type(chunk) ~= "string" then wrong(1, "load", "string", chunk) end
+    if name == nil then name = chunk end
     if type(mode) == "string" and not mode:find("t", 1, true) then
       return nil, ("attempt to load a text chunk (mode is '%s')"):format(mode)
     end
-    return stock(chunk, name, "t", ...)
+    return stock(#chunk > LONG and slices(chunk) or chunk, name, "t", ...)
   end
 end
 

@@ -315,6 +315,24 @@ end)
 attempt("table.sort of the endless", function()
   return table.sort(setmetatable({}, { __index = rawlen, __newindex = rawequal, __len = function() return 1 << 30 end }))
 end)
+attempt("table.sort of long strings", function()
+  local a, b, t = ("x"):rep(1 << 21) .. "a", ("x"):rep(1 << 21) .. "b", {}
+  for i = 1, 1 << 17 do t[i] = i % 2 == 0 and a or b end
+  return table.sort(t)
+end)
+attempt("table.sort of long strings behind a metatable", function()
+  local a, b = ("x"):rep(1 << 21) .. "a", ("x"):rep(1 << 21) .. "b"
+  local t = setmetatable({}, { __index = function(_, i) return i % 2 == 0 and a or b end, __newindex = rawequal })
+  for i = 1, 1 << 17 do rawset(t, i, i) end
+  for i = 1, (1 << 17) - 1 do rawset(t, i, nil) end
+  return table.sort(t)
+end)
+attempt("source that is slow to compile", function()
+  local names = {}
+  for i = 1, 190 do names[i] = "a" .. i end
+  local head = "local function f() local " .. table.concat(names, ",") .. "\n"
+  return load(head:rep(180) .. ("x=y "):rep(1 << 18) .. ("end "):rep(180))
+end)
 attempt("table.unpack of the endless", function() return table.unpack({}, 1, 1 << 30) end)
 attempt("recursion", function() local function f() return 1 + f() end return f() end)
 attempt("recursion by metamethods", function()

@@ -196,6 +196,29 @@ static void test_ordinary_scripts (void) {
   CHECK_EQ(w.errors, 0);
 }
 
+/* What goes to C in pieces, or with a comparison of ours, does what it did. */
+static void test_long_strings (void) {
+  witness w, done;
+  eddy *e = open_sandbox(&w, 0);
+  CHECK_EQ(
+    run_in(e,
+      "local x = ('x'):rep(5000) local t = {x .. 'b', 'y', x, x .. 'a', 'a'} "
+      "table.sort(t) "
+      "assert(table.concat(t, ',') == table.concat({'a', x, x .. 'a', x .. 'b', 'y'}, "
+      "',')) "
+      "assert(not pcall(table.sort, {x, 1}) and not pcall(table.sort)) "
+      "assert(load('local n = 0 ' .. ('n = n + 1 '):rep(500) .. 'return n')() == 500) "
+      "local _, err = load(('n = 1\\n'):rep(500) .. 'n n', '=it') "
+      "assert(err == \"it:501: syntax error near 'n'\", err) "
+      "_, err = load(('n = 1\\n'):rep(500) .. 'n n') "
+      "assert(err:find('[string \"n = 1...\"]:501:', 1, true), err) "
+      "return pcall(string.rep, 123456789, 1 << 24) and 1 or 2",
+      &done),
+    EDDY_OK);
+  CHECK_EQ_FOR(done.text, done.value, 2);
+  close_runtime(e);
+}
+
 static void test_error_objects (void) {
   witness w, done;
   eddy *e = open_sandbox(&w, 0);
@@ -437,6 +460,7 @@ static void test_bad_configs (void) {
 
 int main (void) {
   test_ordinary_scripts();
+  test_long_strings();
   test_error_objects();
   test_connecting();
   test_names();
