@@ -116,8 +116,18 @@ static void handle_interrupt (int number) {
 
 /* ---- life ---- */
 
+/* Who waits for input must not look for the console any more. */
+static void leave_reader (console *c) {
+  if (c->reader == NULL) return;
+  c->reader->is_interrupted = true;
+  c->reader->console = NULL;
+  wake(c->reader);
+  c->reader = NULL;
+}
+
 static void closing (ed_handle *handle) {
   console *c = (console *)handle;
+  leave_reader(c);
   sigaction(SIGINT, &c->before, NULL);
   pthread_mutex_lock(&guard);
   only = NULL;
@@ -178,7 +188,10 @@ static console *check_open (lua_State *L) {
   return only;
 }
 
-/* console.close(). An interrupt does from now on what it did before console.open. */
+/*
+** console.close()
+** An interrupt does from now on what it did before console.open. Who waits for input gets false.
+*/
 static int l_close (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
   if (only != NULL && only->handle.loop == loop) ed_handle_close(&only->handle);
@@ -253,16 +266,17 @@ static bool has_input (int fd) {
 }
 
 /* malloc'd, as the pool may outlive the run. */
-static reader *new_reader (int fd) {
+static int new_reader (reader **made, int fd) {
   reader *r = calloc(1, sizeof *r);
-  if (r == NULL) return NULL;
-  if (uv_pipe(r->wake, 0, UV_NONBLOCK_PIPE) < 0) {
+  int status = r != NULL ? uv_pipe(r->wake, 0, UV_NONBLOCK_PIPE) : UV_ENOMEM;
+  if (status < 0) {
     free(r);
-    return NULL;
+    return status;
   }
   r->fd = fd;
   r->req.data = r;
-  return r;
+  *made = r;
+  return 0;
 }
 
 static int start_read (ed_loop *loop, console *c, reader *r) {
@@ -276,21 +290,23 @@ static int start_read (ed_loop *loop, console *c, reader *r) {
 
 /*
 ** console.readable(fd) --> boolean
-** Awaits until reading from 'fd' would not block. False: an interrupt came instead. Cancelling
-** leaves no trace.
+** Awaits until reading from 'fd' would not block. False: an interrupt came instead, or
+** console.close. Cancelling leaves no trace.
 */
 static int l_readable (lua_State *L) {
   int fd = (int)luaL_checkinteger(L, 1);
   console *c = check_open(L);
   ed_task *task = ed_checkpoint(L);
   reader *r;
+  int status;
   if (c->reader != NULL) return luaL_error(L, "somebody else waits for input");
   if (c->is_noted || has_input(fd)) {
     lua_pushboolean(L, !c->is_noted);
     c->is_noted = false;
     return ed_spend(task->loop) ? 1 : ed_yield_with(L, task, 1);
   }
-  if ((r = new_reader(fd)) == NULL) return luaL_error(L, "not enough memory");
+  if ((status = new_reader(&r, fd)) < 0)
+    return luaL_error(L, "cannot wait for input: %s", uv_strerror(status));
   ed_op_adopt(task->loop, task, &read_type, &r->op);
   return ed_await(L, &r->op, start_read(task->loop, c, r));
 }

@@ -3,6 +3,7 @@
 local lu = ...
 local eddy = require "eddy"
 local core = require "eddy.core"
+local process = require "spec.support.process"
 local waits = require "spec.support.waits"
 
 local console = core.console
@@ -48,6 +49,23 @@ function TestConsole:test_one_reader()
   eddy.sleep(0)
   lu.assertErrorMsgContains("somebody else waits for input", console.readable, NEVER)
   task:cancel()
+end
+
+function TestConsole:test_closed_under_a_reader()
+  console.open()
+  local task = eddy.spawn(console.readable, NEVER)
+  eddy.sleep(0)
+  console.close()
+  lu.assertEquals({ task:join() }, { true, false })
+end
+
+function TestConsole:test_outside_no_descriptors_left()
+  local result = process.run(("ulimit -n 30 && exec %s -e %s"):format(process.quote(process.program), process.quote [[
+    local console, files = require "eddy.core".console, {}
+    console.open()
+    for n = 1, 30 do files[n] = io.open "/dev/null" end
+    print(pcall(console.readable, -1))]]))
+  lu.assertStrContains(result.stdout, "cannot wait for input: too many open files")
 end
 
 function TestConsole:test_interrupt_before_the_wait_is_kept()
