@@ -263,7 +263,6 @@ function TestMemory:test_what_was_refused_and_caught_is_forgiven()
   lu.assertEquals({ task:await() }, { false, "not enough memory" })
 end
 
--- The allocator of the state is its own again when the last such task has ended.
 function TestMemory:test_many_at_once()
   local tasks = {}
   for i = 1, 20 do
@@ -304,17 +303,35 @@ end
 
 local TestRoot = {}
 
-function TestRoot:test_outside_a_background_task_is_reported()
+--- What on_error hears in a run of `fn`: a list of {kind, code, name of the task}.
+local function reported(fn)
   local errors = {}
-  eddy.config { on_error = function(err, task) errors[#errors + 1] = { err, task:name() } end }
-  eddy.run(function()
+  eddy.config { on_error = function(err, task) errors[#errors + 1] = { err.kind, err.code, task:name() } end }
+  eddy.run(fn)
+  eddy.config { on_error = false }
+  return errors
+end
+
+function TestRoot:test_outside_a_background_task_is_reported()
+  local name
+  local errors = reported(function()
+    local task = eddy.background(function()
+      eddy.group(function(group) group:spawn_with({ cpu = CPU }, forever) end)
+    end)
+    name = task:name()
+    repeat eddy.sleep(0) until task:status() == "failed"
+  end)
+  lu.assertEquals(errors, { { "limit", "cpu", name } })
+end
+
+function TestRoot:test_outside_one_that_was_awaited_is_not()
+  local errors = reported(function()
     eddy.group(function(group)
       local task = group:spawn_with({ cpu = CPU, name = "x" }, forever)
       pcall(task.await, task)
     end)
   end)
-  eddy.config { on_error = false }
-  lu.assertEquals(#errors, 0)   -- it was awaited
+  lu.assertEquals(errors, {})
 end
 
 function TestRoot:test_outside_it_ends_the_run()

@@ -312,6 +312,7 @@ function TestHooks:test_none_is_left_behind()
     coroutine.resume(inner)
     spin(3 * SLICE)
     coroutine.resume(inner)
+    lu.assertNil((debug.gethook(inner)))
   end)
   lu.assertNil((debug.gethook()))
 end
