@@ -19,7 +19,8 @@ local client <close> = http.client { base_url = ("http://127.0.0.1:%d"):format(s
 local function part(name)
   local res, err = client:get(name, { timeout = 0.3 })
   if res then res, err = res:expect() end
-  local data = res and res:json()
+  local data
+  if res then data, err = res:json() end
   return data and data.text or ("(%s)"):format(err.code)
 end
 

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Code that is not trusted: each plugin gets slices, so that nobody waits for it, and an end.
+-- Code that may go wrong: each plugin gets slices, so that nobody waits for it, and an end. (What means harm
+-- belongs into a sandbox of its own: see the guide, "Scripts that are not trusted".)
 local eddy = require "eddy"
 
 local plugins = {

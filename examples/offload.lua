@@ -32,8 +32,8 @@ end)
 print("by tens of thousands", table.unpack(counts))
 
 -- An error is raised here as the value that it was there.
-print("fails", pcall(eddy.offload, function() error({ code = 42 }) end))
-print("with its code", select(2, pcall(eddy.offload, function() error({ code = 42 }) end)).code)
+local ok, err = pcall(eddy.offload, function() error({ code = 42 }) end)
+print("fails", ok, "with the code", err.code)
 
 -- What has no meaning elsewhere is refused, before anything runs.
 print("refused", pcall(eddy.offload, function() end, { log = { file = io.stdout } }))

@@ -3,7 +3,8 @@
 -- ways, and a slow side slows the other one down.   eddy examples/reverse_proxy.lua
 local http = require "eddy.http"
 
-local HOP = { "connection", "keep-alive", "transfer-encoding", "content-length", "te", "trailer", "upgrade", "host", "date" }
+local HOP = { "connection", "keep-alive", "proxy-connection", "proxy-authorization", "proxy-authenticate",
+  "transfer-encoding", "content-length", "te", "trailer", "upgrade", "expect", "host", "date" }
 local is_hop = {}
 for _, name in ipairs(HOP) do is_hop[name] = true end
 
@@ -18,14 +19,21 @@ local function forwarded(headers)
   return fields
 end
 
+--- The body as something with `read`, and its length where that was said; nothing for a request without.
+local function body_of(req)
+  local length = math.tointeger(req.headers["content-length"])
+  if length or req.headers["transfer-encoding"] then return req, length end
+end
+
 local function proxy(backends)
   local client, turn = http.client(), 0
   return function(req)
     turn = turn % #backends + 1
     local fields = forwarded(req.headers)
     fields["X-Forwarded-For"] = req.remote
+    local body, length = body_of(req)
     local res <close>, err = client:request(req.method, backends[turn] .. req.target, {
-      headers = fields, body = req.body ~= "" and req.body or nil, stream = true, redirects = 0,
+      headers = fields, body = body, length = length, stream = true, decode = false, redirects = 0,
     })
     if not res then return err.kind == "timeout" and 504 or 502 end
     local out <close> = req:respond { status = res.status, headers = forwarded(res.headers) }
@@ -45,7 +53,7 @@ local function url_of(server) return ("http://127.0.0.1:%d"):format(server.port)
 
 local first <close> = backend "first"
 local second <close> = backend "second"
-local front <close> = assert(http.serve { handler = proxy { url_of(first), url_of(second) } })
+local front <close> = assert(http.serve { stream = true, handler = proxy { url_of(first), url_of(second) } })
 
 for i, path in ipairs { "/a", "/b", "/c" } do
   local res = assert(http.post(url_of(front) .. path, { body = ("x"):rep(i * 1000) }))
