@@ -3,8 +3,8 @@
 local lu = ...
 local eddy = require "eddy"
 local http = require "eddy.http"
-local net = require "eddy.net"
 local compress = require "eddy.http.compress"
+local serving = require "spec.support.serving"
 local coding = require "eddy.core".coding
 
 local TEXT = ("a line of some text\n"):rep(500)
@@ -16,15 +16,7 @@ local function lines_of(n)
   return table.concat(lines)
 end
 
-local function serve(handler, options)
-  local reports = {}
-  options = options or {}
-  options.handler = handler
-  options.on_error = function(err) reports[#reports + 1] = tostring(err) end
-  return assert(http.serve(options)), reports
-end
-
-local function url_of(server, path) return ("http://127.0.0.1:%d%s"):format(server.port, path or "/") end
+local serve, url_of = serving.serve, serving.url_of
 
 --- What comes over the wire: nothing is decoded.
 local function ask(server, path, fields, method)
@@ -77,7 +69,7 @@ end
 
 function TestWanted:test_old_peers()
   local server <close> = serve(function() return TEXT end)
-  local stream <close> = assert(net.connect { host = "127.0.0.1", port = server.port })
+  local stream <close> = serving.connect(server)
   stream:write "GET / HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n"
   local got = stream:read_all()
   lu.assertStrContains(got, "Vary: Accept-Encoding\r\n")

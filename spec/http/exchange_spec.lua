@@ -5,16 +5,13 @@
 local lu = ...
 local eddy = require "eddy"
 local core = require "eddy.core"
-local net = require "eddy.net"
 local origin = require "spec.http.origin"
 local process = require "spec.support.process"
 
 local native = core.http
 local HEAD = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
-local function connect(server)
-  return assert(net.connect { host = "127.0.0.1", port = server.port })
-end
+local connect = require "spec.support.serving".connect
 
 --- The waits: each on a stream whose peer says nothing, with what makes it complete.
 local WAITS = {

@@ -14,7 +14,7 @@ local function serve(more)
   return assert(http.serve(options))
 end
 
-local function connect(server) return assert(net.connect { host = "127.0.0.1", port = server.port }) end
+local connect = require "spec.support.serving".connect
 
 --- The bytes of a client's first flight.
 local function client_hello()

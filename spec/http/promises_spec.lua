@@ -7,20 +7,13 @@ local http = require "eddy.http"
 local net = require "eddy.net"
 local origin = require "spec.http.origin"
 local certificates = require "spec.support.certificates"
+local serving = require "spec.support.serving"
+local testing = require "eddy.testing"
 
 local PIECE = ("x"):rep(262144)
 local ROOM = 40 * 1024 * 1024   -- above what the system's buffers of both sides hold
 
-local function url_of(server, path) return ("http://127.0.0.1:%d%s"):format(server.port, path or "/") end
-
---- Wait until `check()` holds.
-local function eventually(check)
-  for _ = 1, 1000 do
-    if check() then return end
-    eddy.sleep(0.005)
-  end
-  error("it did not happen", 2)
-end
+local url_of = serving.url_of
 
 --- Wait until `count()` grows no more; what it is then.
 local function settled(count)
@@ -216,7 +209,7 @@ function TestAfter:test_whole_in_pieces_and_behind_an_error()
   local server <close> = after_server(seen)
   for i, path in ipairs { "/whole", "/pieces", "/error" } do
     assert(http.get(url_of(server, path)))
-    eventually(function() return #seen == i end)
+    testing.eventually(function() return #seen == i end)
   end
   lu.assertEquals({ table.unpack(seen) }, { "/whole1", "/pieces1", "/error1" })
   lu.assertEquals(#seen.reports, 1)
@@ -232,7 +225,7 @@ function TestAfter:test_is_not_the_peers_business()
   lu.assertEquals(client:stats().opened, 1)
   lu.assertTrue(eddy.now() - began < 0.05 or #seen < 3)
   client:close()
-  eventually(function() return #seen == 3 end)
+  testing.eventually(function() return #seen == 3 end)
 end
 
 function TestAfter:test_has_the_grace_of_a_stop()
@@ -268,7 +261,7 @@ function TestStop:test_accepts_no_more_and_finishes()
   stream:write "GET /first HTTP/1.1\r\nHost: a\r\n\r\nGET /second HTTP/1.1\r\nHost: a\r\n\r\n"
   began:wait()
   local stopping = eddy.spawn(server.stop, server, { grace = 10 })
-  eventually(function() return (select(2, net.connect { host = "127.0.0.1", port = server.port }) or {}).code == "ECONNREFUSED" end)
+  testing.eventually(function() return (select(2, net.connect { host = "127.0.0.1", port = server.port }) or {}).code == "ECONNREFUSED" end)
   lu.assertEquals(stopping:status(), "waiting")
   go:set()
   local got = stream:read_all()

@@ -7,33 +7,14 @@ local http = require "eddy.http"
 local net = require "eddy.net"
 local origin = require "spec.http.origin"
 local process = require "spec.support.process"
+local serving = require "spec.support.serving"
+local testing = require "eddy.testing"
 
 local GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 local CHUNKED = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 local LAST = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
-local function serve(handler, options)
-  local reports = {}
-  options = options or {}
-  options.handler = handler
-  options.on_error = function(err) reports[#reports + 1] = tostring(err) end
-  return assert(http.serve(options)), reports
-end
-
-local function connect(server)
-  return assert(net.connect { host = "127.0.0.1", port = server.port })
-end
-
-local function url_of(server, path) return ("http://127.0.0.1:%d%s"):format(server.port, path or "/") end
-
---- Wait until `check()` holds.
-local function eventually(check)
-  for _ = 1, 1000 do
-    if check() then return end
-    eddy.sleep(0.005)
-  end
-  error("it did not happen", 2)
-end
+local serve, connect, url_of = serving.serve, serving.connect, serving.url_of
 
 -- ---- Answers in pieces -------------------------------------------------------------------------
 
@@ -235,9 +216,9 @@ for _, how in ipairs { "waiting", "writing", "reading" } do
     end, { stream = how == "reading" })
     local stream = connect(server)
     stream:write(how == "reading" and "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\na" or GET)
-    eventually(function() return began end)
+    testing.eventually(function() return began end)
     stream:close()
-    eventually(function() return ended end)
+    testing.eventually(function() return ended end)
     lu.assertEquals(ended.kind, "cancelled")
     lu.assertEquals({ #reports, server:stats().connections, server:stats().aborted }, { 0, 0, 1 })
   end
@@ -256,7 +237,7 @@ function TestLeaving:test_work_afterwards_goes_on()
   end)
   lu.assertStrContains(origin.talk(server.port, LAST), "\r\n\r\nx")
   lu.assertEquals(order, { "handler" })
-  eventually(function() return #reports == 1 end)
+  testing.eventually(function() return #reports == 1 end)
   lu.assertEquals(order, { "handler", "after" })
   lu.assertEquals(assert(http.get(url_of(server))).body, "x")
   server:stop { grace = 5 }
@@ -300,7 +281,7 @@ function TestOther:test_log()
     lines[#lines + 1] = ("%s %s %d %d %s"):format(req.method, req.path, status, bytes, seconds >= 0)
   end })
   for _, path in ipairs { "/", "/error", "/pieces" } do http.get(url_of(server, path)) end
-  eventually(function() return #lines == 3 end)
+  testing.eventually(function() return #lines == 3 end)
   lu.assertEquals(lines, { "GET / 200 3 true", "GET /error 500 0 true", "GET /pieces 202 3 true" })
 end
 
@@ -346,7 +327,7 @@ end
 function TestLoad:test_stop_cancels_after_the_grace()
   local server, reports = serve(function() eddy.sleep(1000) end)
   local running = eddy.spawn(http.get, url_of(server))
-  eventually(function() return server:stats().busy == 1 end)
+  testing.eventually(function() return server:stats().busy == 1 end)
   server:stop { grace = 0.05 }
   lu.assertNil((running:await()))
   lu.assertEquals({ #reports, server:stats().connections, server:stats().busy }, { 0, 0, 0 })
@@ -356,12 +337,12 @@ function TestLoad:test_max_connections()
   local server <close> = serve(function() return "x" end, { max_connections = 2 })
   local first <close> = connect(server)
   local second <close> = connect(server)
-  eventually(function() return server:stats().connections == 2 end)
+  testing.eventually(function() return server:stats().connections == 2 end)
   local third <close> = connect(server)
   lu.assertNil((third:read()))
   lu.assertEquals(server:stats().refused, 1)
   first:close()
-  eventually(function() return server:stats().connections == 1 end)
+  testing.eventually(function() return server:stats().connections == 1 end)
   lu.assertStrContains(origin.talk(server.port, LAST), "200 OK")
   second:write(LAST)
   lu.assertStrContains(second:read_all(), "200 OK")
@@ -371,7 +352,7 @@ function TestLoad:test_idle_connections_are_small()
   local server <close> = serve(function() return "x" end)
   local streams, before = {}, eddy.stats().bytes
   for i = 1, 100 do streams[i] = connect(server) end
-  eventually(function() return server:stats().connections == 100 end)
+  testing.eventually(function() return server:stats().connections == 100 end)
   for _, stream in ipairs(streams) do
     stream:write(GET)
     stream:read_until "\r\n\r\nx"

@@ -4,14 +4,11 @@
 local lu = ...
 local eddy = require "eddy"
 local http = require "eddy.http"
-local net = require "eddy.net"
 local origin = require "spec.http.origin"
 
 local GET = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
-local function connect(server)
-  return assert(net.connect { host = "127.0.0.1", port = server.port })
-end
+local connect = require "spec.support.serving".connect
 
 --- Everything up to the end, and after how many seconds it came.
 local function rest(stream)

@@ -5,18 +5,9 @@ local eddy = require "eddy"
 local http = require "eddy.http"
 local net = require "eddy.net"
 local origin = require "spec.http.origin"
+local serving = require "spec.support.serving"
 
---- Serve with a handler, remembering what was reported.
-local function serve(handler, reports, options)
-  options = options or {}
-  options.handler = handler
-  options.on_error = function(err) reports[#reports + 1] = tostring(err) end
-  return assert(http.serve(options))
-end
-
-local function url_of(server, path)
-  return ("http://127.0.0.1:%d%s"):format(server.port, path or "/")
-end
+local serve, url_of = serving.serve, serving.url_of
 
 local GET = "GET / HTTP/1.1\r\nHost: a\r\n"
 
@@ -24,7 +15,7 @@ local TestHandler = {}
 
 function TestHandler:test_request()
   local seen
-  local server <close> = serve(function(req) seen = req return "" end, {})
+  local server <close> = serve(function(req) seen = req return "" end)
   origin.talk(server.port, "POST /a%20b/c?d=%20e HTTP/1.1\r\nhost: x\r\nX-Y: 1\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc")
   lu.assertEquals({ seen.method, seen.path, seen.query, seen.target, seen.body, seen.headers["x-y"] },
     { "POST", "/a%20b/c", "d=%20e", "/a%20b/c?d=%20e", "abc", "1" })
@@ -40,7 +31,7 @@ function TestHandler:test_results()
     ["/table"] = function() return { status = 203, headers = { ["x-a"] = "1" }, body = "t" } end,
     ["/none"] = function() return 204, nil, "ignored" end,
   }
-  local server <close> = serve(function(req) return answers[req.path]() end, {})
+  local server <close> = serve(function(req) return answers[req.path]() end)
   local function get(path)
     local res = assert(http.get(url_of(server, path)))
     return { res.status, res.body, #res.headers:all "x-a" }
@@ -63,7 +54,7 @@ local function counter(n)
 end
 
 function TestHandler:test_iterator()
-  local server <close> = serve(function() return 200, nil, counter(3) end, {})
+  local server <close> = serve(function() return 200, nil, counter(3) end)
   local res = assert(http.get(url_of(server)))
   lu.assertEquals(res.body, "piece 1\npiece 2\npiece 3\n")
   lu.assertEquals(res.headers["transfer-encoding"], "chunked")
@@ -72,14 +63,13 @@ function TestHandler:test_iterator()
 end
 
 function TestHandler:test_head()
-  local server <close> = serve(function() return "12345" end, {})
+  local server <close> = serve(function() return "12345" end)
   local got = origin.talk(server.port, "HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
   lu.assertStrContains(got, "Content-Length: 5\r\n")
   lu.assertEquals(got:sub(-4), "\r\n\r\n")
 end
 
 function TestHandler:test_errors()
-  local reports = {}
   local bad = {
     ["/raise"] = function() error "secret detail" end,
     ["/object"] = function() error(eddy.error { kind = "io", message = "secret" }) end,
@@ -92,7 +82,7 @@ function TestHandler:test_errors()
     ["/field"] = function() return { stauts = 5 } end,
     ["/file"] = function() return { file = 5 } end,
   }
-  local server <close> = serve(function(req) return bad[req.path]() end, reports)
+  local server <close>, reports = serve(function(req) return bad[req.path]() end)
   local client <close> = http.client()
   local count = 0
   for path in pairs(bad) do
@@ -105,15 +95,14 @@ function TestHandler:test_errors()
 end
 
 function TestHandler:test_error_inside_an_iterator()
-  local reports = {}
-  local server <close> = serve(function()
+  local server <close>, reports = serve(function()
     local n = 0
     return 200, nil, function()
       n = n + 1
       if n == 2 then error "broken" end
       return "x"
     end
-  end, reports)
+  end)
   local _, err = http.get(url_of(server))
   lu.assertEquals({ err.kind, err.code, err.op, #reports }, { "io", "EOF", "body", 1 })
 end
@@ -122,7 +111,7 @@ function TestHandler:test_misuse()
   lu.assertStrContains(select(2, pcall(http.serve, {})), "handler")
   lu.assertStrContains(select(2, pcall(http.serve, { handler = print, prot = 1 })), "unknown option 'prot'")
   lu.assertStrContains(select(2, pcall(http.serve, { handler = print, port = "1" })), "port")
-  local server <close> = serve(function() return "" end, {})
+  local server <close> = serve(function() return "" end)
   local _, err = http.serve { handler = print, port = server.port }
   lu.assertEquals(err.code, "EADDRINUSE")
 end
@@ -133,7 +122,7 @@ function TestConnection:test_pipelined()
   local server <close> = serve(function(req)
     eddy.sleep(math.random() * 0.002)
     return req.path .. req.body
-  end, {})
+  end)
   local requests = {}
   for i = 1, 20 do
     requests[i] = i % 2 == 0 and ("GET /%d HTTP/1.1\r\nHost: a\r\n\r\n"):format(i)
@@ -148,7 +137,7 @@ function TestConnection:test_pipelined()
 end
 
 function TestConnection:test_one_byte_at_a_time()
-  local server <close> = serve(function(req) return req.body end, {})
+  local server <close> = serve(function(req) return req.body end)
   local stream <close> = assert(net.connect { host = "127.0.0.1", port = server.port })
   local bytes = "\r\nPOST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
   for i = 1, #bytes do
@@ -160,14 +149,14 @@ function TestConnection:test_one_byte_at_a_time()
 end
 
 function TestConnection:test_http_1_0()
-  local server <close> = serve(function() return "x" end, {})
+  local server <close> = serve(function() return "x" end)
   lu.assertStrContains(origin.talk(server.port, "GET / HTTP/1.0\r\n\r\n"), "Connection: close\r\n\r\nx")
   local kept = origin.talk(server.port, "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\n\r\n")
   lu.assertEquals(select(2, kept:gsub("HTTP/1.1 200", "")), 2)
 end
 
 function TestConnection:test_expect_continue()
-  local server <close> = serve(function(req) return req.body end, {})
+  local server <close> = serve(function(req) return req.body end)
   local stream <close> = assert(net.connect { host = "127.0.0.1", port = server.port })
   stream:write "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
   lu.assertEquals(stream:read_until "\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n")
@@ -209,7 +198,7 @@ local REFUSED = {
 
 function TestConnection:test_refused()
   local reached = 0
-  local server <close> = serve(function() reached = reached + 1 return "" end, {}, { max_body = 100 })
+  local server <close> = serve(function() reached = reached + 1 return "" end, { max_body = 100 })
   for _, case in ipairs(REFUSED) do
     local got = origin.talk(server.port, case[1] .. GET .. "\r\n")
     lu.assertEquals({ case[1]:sub(1, 80), tonumber(got:match "^HTTP/1.1 (%d+) ") }, { case[1]:sub(1, 80), case[2] })
@@ -221,7 +210,7 @@ end
 
 function TestConnection:test_peer_goes()
   local reached = 0
-  local server <close> = serve(function() reached = reached + 1 return "" end, {})
+  local server <close> = serve(function() reached = reached + 1 return "" end)
   for _, bytes in ipairs { "", "GET", GET, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab" } do
     local stream <close> = assert(net.connect { host = "127.0.0.1", port = server.port })
     if bytes ~= "" then stream:write(bytes) end
@@ -234,7 +223,7 @@ end
 local TestStop = {}
 
 function TestStop:test_grace()
-  local server = serve(function() eddy.sleep(0.05) return "done" end, {})
+  local server = serve(function() eddy.sleep(0.05) return "done" end)
   local client <close> = http.client()
   local running = eddy.spawn(client.get, client, url_of(server))
   local idle <close> = assert(net.connect { host = "127.0.0.1", port = server.port })
@@ -246,7 +235,7 @@ function TestStop:test_grace()
 end
 
 function TestStop:test_grace_for_a_request_that_is_under_way()
-  local server = serve(function(req) return req.body end, {})
+  local server = serve(function(req) return req.body end)
   local stream <close> = assert(net.connect { host = "127.0.0.1", port = server.port })
   stream:write "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na"
   eddy.sleep(0.02)
@@ -260,7 +249,7 @@ function TestStop:test_grace_for_a_request_that_is_under_way()
 end
 
 function TestStop:test_without_grace()
-  local server = serve(function() eddy.sleep(100) end, {})
+  local server = serve(function() eddy.sleep(100) end)
   local running = eddy.spawn(http.get, url_of(server))
   eddy.sleep(0.02)
   server:stop()
@@ -271,7 +260,7 @@ end
 
 function TestStop:test_block_of_the_caller_is_cancelled()
   lu.assertFalse((eddy.within(0.05, function()
-    serve(function() return "" end, {})
+    serve(function() return "" end)
   end)))
 end
 

@@ -7,6 +7,7 @@ local core = require "eddy.core"
 local http = require "eddy.http"
 local net = require "eddy.net"
 local origin = require "spec.http.origin"
+local serving = require "spec.support.serving"
 
 -- ---- Client ------------------------------------------------------------------------------------
 
@@ -171,11 +172,6 @@ end
 
 local TestServer = {}
 
-local function serve(handler)
-  local reports = {}
-  return assert(http.serve { handler = handler, on_error = function(err) reports[#reports + 1] = tostring(err) end }), reports
-end
-
 local function ask(server, method, minor)
   return origin.talk(server.port, (method or "GET") .. " / HTTP/1." .. (minor or 1) .. "\r\nHost: a\r\nConnection: close\r\n\r\n")
     :gsub("Date: [^\r]*\r\n", "")
@@ -184,7 +180,7 @@ end
 --- The same answer by the short way and, because there is work behind it, by the long one.
 local function both_ways(method, ...)
   local answer = table.pack(...)
-  local server <close>, reports = serve(function(req)
+  local server <close>, reports = serving.serve(function(req)
     if req.headers["x-long"] then req:after(function() end) end
     return table.unpack(answer, 1, answer.n)
   end)
@@ -245,7 +241,7 @@ function TestServer:test_what_must_not_be_sent()
 end
 
 function TestServer:test_pipelined_requests_keep_their_order()
-  local server <close> = serve(function(req)
+  local server <close> = serving.serve(function(req)
     if req.path:find "7" then eddy.sleep(0) end
     return req.path
   end)
@@ -261,7 +257,7 @@ end
 
 function TestServer:test_a_busy_server_lets_others_run()
   local turns = 0
-  local server <close> = serve(function() return "x" end)
+  local server <close> = serving.serve(function() return "x" end)
   local other = eddy.spawn(function() while true do turns = turns + 1 eddy.sleep(0) end end)
   local calls = {}
   for i = 1, 50 do
@@ -274,7 +270,7 @@ end
 
 function TestServer:test_a_handler_may_wait_and_nest()
   local server
-  server = serve(function(req)
+  server = serving.serve(function(req)
     if req.path == "/" then return assert(http.get("http://127.0.0.1:" .. server.port .. "/inner")).body end
     eddy.sleep(0)
     return "inner of " .. req.target
@@ -287,7 +283,7 @@ end
 
 function TestServer:test_fields_of_a_request()
   local seen
-  local server <close> = serve(function(req)
+  local server <close> = serving.serve(function(req)
     seen = { req.method, req.path, req.query or false, req.target, req.minor }
     req.path = "/mine"
     req.note = 7
@@ -302,7 +298,7 @@ function TestServer:test_fields_of_a_request()
 end
 
 function TestServer:test_what_a_handler_set_first_stays()
-  local server <close> = serve(function(req)
+  local server <close> = serving.serve(function(req)
     req.path = "/rewritten"
     return req.method .. " " .. req.path
   end)
@@ -311,7 +307,7 @@ end
 
 function TestServer:test_exchange_is_over_behind_the_answer()
   local kept
-  local server <close> = serve(function(req)
+  local server <close> = serving.serve(function(req)
     kept = kept or req
     return "x"
   end)
@@ -324,7 +320,7 @@ end
 
 function TestServer:test_bodies_above_what_the_short_way_may_carry()
   local said = {}
-  local server <close> = serve(function(req)
+  local server <close> = serving.serve(function(req)
     said[1] = core.http.answer(req.exchange_, "four", nil, nil, 3)
     said[2] = core.http.answer(req.exchange_, 200, nil, "four", 3)
     said[3] = core.http.answer(req.exchange_, 200, nil, "four", 4)
