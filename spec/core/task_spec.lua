@@ -197,11 +197,10 @@ function TestTask:test_s025_status()
   lu.assertEquals(task:status(), "done")
 end
 
-function TestTask:test_s027_spawn_outside_raises()
-  local ok, err = eddy.spawn(function()
-    return pcall(coroutine.wrap(function() return 1 end))
-  end):await()
-  lu.assertEquals({ ok, err }, { true, 1 })
+function TestTask:test_outside_s027_spawn_outside_raises()
+  lu.assertErrorMsgContains("cannot spawn outside a task", eddy.spawn, print)
+  lu.assertErrorMsgContains("cannot spawn outside a task", eddy.spawn_with, { name = "x" }, print)
+  lu.assertErrorMsgContains("outside a task", eddy.background, print)
 end
 
 function TestTask:test_traceback_of_a_failure()

@@ -190,7 +190,7 @@ local function after_server(seen, options)
   options.on_error = function(err) seen.reports[#seen.reports + 1] = err end
   options.handler = function(req)
     req:after(function(a, b)
-      eddy.sleep(seen.pause or 0)
+      if seen.gate then seen.gate:wait() end
       seen[#seen + 1] = a .. b
     end, req.path, 1)
     if req.path == "/error" then error "broken" end
@@ -217,24 +217,29 @@ end
 
 --- Once the answer is out the peer's leaving is nothing to it, and it does not delay the next request.
 function TestAfter:test_is_not_the_peers_business()
-  local seen = { reports = {}, pause = 0.05 }
+  local seen = { reports = {}, gate = eddy.event() }
   local server <close> = after_server(seen)
   local client = http.client()
-  local began = eddy.now()
   for _ = 1, 3 do assert(client:get(url_of(server))) end
-  lu.assertEquals(client:stats().opened, 1)
-  lu.assertTrue(eddy.now() - began < 0.05 or #seen < 3)
+  lu.assertEquals({ client:stats().opened, #seen }, { 1, 0 })
   client:close()
+  testing.eventually(function() return server:stats().connections == 0 end)
+  lu.assertEquals(#seen, 0)
+  seen.gate:set()
   testing.eventually(function() return #seen == 3 end)
 end
 
 function TestAfter:test_has_the_grace_of_a_stop()
-  local patient = { reports = {}, pause = 0.05 }
+  local patient = { reports = {}, gate = eddy.event() }
   local server = after_server(patient)
   assert(http.get(url_of(server)))
-  server:stop { grace = 5 }
+  local stopping = eddy.spawn(server.stop, server, { grace = 1000 })
+  eddy.sleep(0.02)
+  lu.assertEquals({ stopping:status(), #patient }, { "waiting", 0 })
+  patient.gate:set()
+  stopping:await()
   lu.assertEquals(#patient, 1)
-  local hasty = { reports = {}, pause = 1000 }
+  local hasty = { reports = {}, gate = eddy.event() }
   local other = after_server(hasty)
   assert(http.get(url_of(other)))
   local began = eddy.now()

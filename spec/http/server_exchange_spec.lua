@@ -321,6 +321,7 @@ function TestLoad:test_stop_loses_nobody()
     lu.assertEquals({ stats.requests, stats.connections }, { stats.responses, 0 })
   end)
   lu.assertTrue(answered >= 20)
+  lu.assertEquals({ refused, lost }, { 20, {} })
   lu.assertEquals(server:stats().responses, answered)
 end
 
