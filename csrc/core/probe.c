@@ -55,8 +55,6 @@ static void retire (ed_loop *loop) {
 
 void ed_probe_seed (lua_State *L, ed_loop *loop) {
   bool is_on = lua_toboolean(L, -1);
-  if (is_on && !lua_isinteger(L, -1))
-    luaL_error(L, "config option 'seed' must be an integer");
   if (is_on) need_probe(L, loop)->seed = (uint64_t)lua_tointeger(L, -1);
   if (loop->probe != NULL) {
     loop->probe->is_shuffling = is_on;

@@ -27,7 +27,7 @@ struct ed_probe {
   bool is_collecting; /* a full collection before each resume */
 };
 
-/* Take the seed at the top of the stack (popped; nil or false: none). Raises for other types. */
+/* Take the seed at the top of the stack (popped; an integer; nil or false: none). */
 void ed_probe_seed (lua_State *L, ed_loop *loop);
 
 /* A run begins. */

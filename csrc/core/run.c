@@ -243,6 +243,8 @@ static void check_option (lua_State *L, const char *name) {
     && !(lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) >= 0))
     luaL_error(L, "config option 'kill_grace' must be seconds");
   if (strcmp(name, "clock") == 0) check_clock(L);
+  if (strcmp(name, "seed") == 0 && !lua_isinteger(L, -1))
+    luaL_error(L, "config option 'seed' must be an integer");
   if ((strcmp(name, "slice") == 0 || strcmp(name, "warn_blocking") == 0)
     && !(lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) > 0))
     luaL_error(L, "config option '%s' must be a positive number of seconds", name);

@@ -2,6 +2,7 @@
 -- eddy.coroutine: awaits pass through ordinary coroutines; all else is as in Lua's own library.
 local lu = ...
 local eddy = require "eddy"
+local killed = require "spec.support.killed"
 local stock = require "spec.support.stock"
 
 local function turns(n) for _ = 1, n do eddy.sleep(0) end end
@@ -121,18 +122,29 @@ function TestAwaits:test_killed_inside()
 end
 TestAwaits.config = { on_error = function() end }
 
-function TestAwaits:test_a_granted_item_goes_back_when_killed()
-  local queue = eddy.queue()
-  local parent = eddy.spawn(function()
-    local getter = eddy.spawn(function() coroutine.wrap(function() queue:get() end)() end)
-    turns(1)
-    queue:put "item"   -- granted; the getter has not run yet
-    eddy.spawn(function() getter:cancel() end)
-    local _ <close> = on_close(function() pcall(turns, 1) end)
-    getter:join()
+function TestAwaits:test_a_granted_item_is_delivered_in_spite_of_a_cancel()
+  local queue, got = eddy.queue(), {}
+  local getter = eddy.spawn(function()
+    coroutine.wrap(function()
+      got[1] = queue:get()
+      eddy.sleep(0)
+      got[2] = "not reached"
+    end)()
   end)
-  parent:join()
-  lu.assertEquals(queue:size(), 0)   -- the commit won
+  turns(1)
+  queue:put "item"   -- granted; the getter has not run yet
+  getter:cancel()
+  getter:join()
+  lu.assertEquals({ got, queue:size(), getter:status() }, { { "item" }, 0, "cancelled" })
+end
+
+function TestAwaits:test_a_granted_item_goes_back_when_killed()
+  for _, at in ipairs(killed.TURNS) do
+    local queue, taken = eddy.queue(), 0
+    killed.around({ function() coroutine.wrap(function() queue:get() taken = taken + 1 end)() end },
+      function() queue:put "item" end, at)
+    lu.assertEquals(queue:size() + taken, 1)
+  end
 end
 
 function TestAwaits:test_blocks_inside()

@@ -2,6 +2,7 @@
 -- eddy.run as a whole: results, errors, deadlock, background, config, stats, names that come later.
 local lu = ...
 local eddy = require "eddy"
+local core = require "eddy.core"
 local process = require "spec.support.process"
 
 local TestRun = {}
@@ -158,10 +159,13 @@ function TestEnds:test_outside_background_begun_after_the_roots_end()
 end
 
 function TestEnds:test_outside_a_refused_config_changes_nothing()
-  lu.assertFalse((pcall(eddy.config, { clock = "fast" })))
-  local ok = pcall(eddy.config, {})
-  eddy.config { clock = false }
-  lu.assertTrue(ok)
+  local before = core.probe.config()
+  for _, bad in ipairs { { clock = "fast" }, { seed = "x" }, { slice = -1 }, { speed = 1 } } do
+    local config = { clock = "manual", seed = 7, kill_grace = 3, slice = 0.5 }
+    for name, value in pairs(bad) do config[name] = value end
+    lu.assertFalse((pcall(eddy.config, config)))
+    lu.assertEquals(core.probe.config(), before)
+  end
 end
 
 function TestEnds:test_outside_exit_from_a_run_inside_a_coroutine()
