@@ -57,7 +57,10 @@ end
 local function sort_types(self, types)
   for i, name in ipairs(types) do
     misuse.check_type("compress.types[" .. i .. "]", name, "string")
-    local family, suffix = name:lower():match "^([^/]+)/%*$", name:lower():match "^%*%+(.+)$"
+    local family, suffix = name:lower():match "^([^/*]+)/%*$", name:lower():match "^%*%+([^/*]+)$"
+    if not (family or suffix or name:find "^[^/*%s]+/[^/*%s]+$") then
+      misuse.raise("compress.types[%d]: 'a/b', 'a/*' or '*+suffix' expected, got '%s'", i, name)
+    end
     if family then self.families[family] = true
     elseif suffix then self.suffixes[suffix] = true
     else self.exact[name:lower()] = true end

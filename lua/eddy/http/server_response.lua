@@ -62,13 +62,21 @@ Response.__index = Response
 Response.__name = "eddy.http.ServerResponse"
 response.methods = Response
 
+local function joined(...)
+  local pieces = table.pack(...)
+  for i = 1, pieces.n do
+    if type(pieces[i]) ~= "number" then misuse.check_type("write", pieces[i], "string") end
+  end
+  return table.concat(pieces)
+end
+
 --- Send a piece of the body; waits until the system has taken it, so that a slow peer slows us down.
 ---@async
 ---@param ... string|number
 ---@return true? ok
 ---@return eddy.Error? err           the peer has gone, or more bytes than were announced
 function Response:write(...)
-  local bytes = select("#", ...) == 1 and (...) or table.concat { ... }
+  local bytes = select("#", ...) == 1 and (...) or joined(...)
   if type(bytes) == "number" then bytes = tostring(bytes) end
   misuse.check_type("write", bytes, "string")
   if self.is_closed then misuse.raise "write: the response is closed" end
@@ -117,10 +125,16 @@ function Response:close()
   return self.exchange_:finish(last)
 end
 
+--- Raise for a body that was too short; that the peer has gone is no fault.
+local function close_well(res)
+  local ok, err = res:close()
+  if not ok and err.kind == "protocol" then error(err, 0) end
+end
+
 --- Close; behind an error cut the connection instead: half an answer cannot be repaired.
 ---@param err any
 function Response:leave(err)
-  if err == nil then return self:close() end
+  if err == nil then return close_well(self) end
   self.is_closed = true
   if self.encoder_ then self.encoder_:close() end
   self.exchange_:cut()
@@ -155,23 +169,34 @@ function response.begin(req, options)
     if not RESPOND[name] then misuse.raise("unknown option '%s'", tostring(name)) end
     misuse.check_type(name, value, RESPOND[name])
   end
+  local length = options.length
+  if length and (not math.tointeger(length) or length < 0) then misuse.raise "length: a number of bytes expected" end
   local status = options.status or 200
   response.check_status(status)
   local merged = response.merge(options.headers)
-  local is_coded = not options.length and options.compress ~= false and compress.is_due(req, status, merged)
-  return response.start(req, status, merged, options.length, is_coded)
+  local is_coded = not length and options.compress ~= false and compress.is_due(req, status, merged)
+  return response.start(req, status, merged, length, is_coded)
+end
+
+local NO_BODY = { [204] = true, [304] = true }
+
+--- A piece that an iterator gives; nil at the end.
+local function next_piece(body)
+  local piece = body()
+  if piece ~= nil then misuse.check_type("body", piece, "string") end
+  return piece
 end
 
 --- Send a body that comes from an iterator. Its first piece is made before the head goes out, so that
---- an error there still is a 500.
+--- an error there still is a 500. Where no body is sent nobody waits for the others, which may have no end.
 local function send_pieces(req, status, fields, body, may_code)
-  local piece = body()
+  local piece = next_piece(body)
   local res <close> = response.begin(req, { status = status, headers = fields, compress = may_code })
+  if req.method == "HEAD" or NO_BODY[status] then piece = nil end
   while piece ~= nil do
-    misuse.check_type("body", piece, "string")
     local ok = res:write(piece)
     if not ok then return false end
-    piece = body()
+    piece = next_piece(body)
   end
   return res:close()
 end
@@ -213,6 +238,9 @@ local function send_table(req, answer)
   end
   local status, fields, may_code = answer.status, answer.headers, answer.compress
   if may_code ~= nil and type(may_code) ~= "boolean" then error("compress: boolean expected, got " .. type(may_code), 0) end
+  if (answer.file ~= nil and 1 or 0) + (answer.json ~= nil and 1 or 0) + (answer.body ~= nil and 1 or 0) > 1 then
+    error("only one of 'body', 'file', 'json' can be given", 0)
+  end
   if answer.file ~= nil then
     return require "eddy.http.file".send(req, answer.file, { status = status, headers = fields, compress = may_code })
   end
@@ -226,9 +254,7 @@ end
 function response.send(req, first, second, third)
   local res = req.response_
   if res then
-    local ok, err = true, nil
-    if res ~= true then ok, err = res:close() end
-    if not ok and err.kind == "protocol" then error(err, 0) end   -- too short; that the peer has gone is no fault
+    if res ~= true then close_well(res) end
     return
   end
   local form = type(first)
