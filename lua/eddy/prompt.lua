@@ -81,7 +81,7 @@ end
 
 local function show(host, results)
   if results.n == 0 then return end
-  local ok, problem = pcall(print, table.unpack(results, 1, results.n))
+  local ok, problem = eddy.pcall(print, table.unpack(results, 1, results.n))
   if not ok then complain(("error calling 'print' (%s)"):format(host.message_of(problem))) end
 end
 
@@ -124,11 +124,17 @@ local function run_script(host, script, ...)
   return 1
 end
 
+--- What is printed may have a `__tostring` that waits, or does not end: it can be interrupted as well.
 local function answer(host, chunk)
   local results, err, traceback = run_line(chunk)
-  if results then show(host, results)
-  elseif err == INTERRUPTED then complain "interrupted"
-  else complain(host.text_of(err, traceback)) end
+  local interrupted = err == INTERRUPTED
+  if not interrupted then
+    local _, problem = run_line(function()
+      if results then show(host, results) else complain(host.text_of(err, traceback)) end
+    end)
+    interrupted = problem == INTERRUPTED
+  end
+  if interrupted then complain "interrupted" end
 end
 
 --- The session, in the root task.

@@ -77,6 +77,14 @@ function TestTerminal.test_outside_interrupt_of_a_line_that_never_waits()
   lu.assertEquals(code, 0)
 end
 
+function TestTerminal.test_outside_interrupt_of_what_is_printed()
+  local _, code = talk { "wait > ", "send t = setmetatable({}, { __tostring = function() print('be' .. 'gin') while true do end end })",
+    "wait > ", "send t", "wait begin", "key C", "wait interrupted", "wait > ", "send error(t)", "wait begin", "key C",
+    "wait (error object is a table value)", "wait > ", "send print = function() io.write('be' .. 'gin', '\\n') require('eddy').sleep(3600) end", "wait > ",
+    "send t", "wait begin", "key C", "wait interrupted", "key D" }
+  lu.assertEquals(code, 0)
+end
+
 function TestTerminal.test_outside_interrupt_spares_earlier_lines()
   local _, code = talk { "wait > ", "send eddy = require 'eddy'", "wait > ",
     "send t = eddy.background(eddy.sleep, 3600)", "wait > ", "send print('be' .. 'gin') eddy.sleep(3600)", "wait begin", "key C",

@@ -52,11 +52,13 @@ function TestAnswers:test_wrong_answers_are_errors()
     ["/two"] = function() return { json = {}, body = "" } end,
     ["/three"] = function() return { json = {}, body = "", file = "x" } end,
     ["/number"] = function() return 200, nil, function() return 5 end end,
+    ["/retry"] = function(req) req:events { retry = math.huge } end,
   }
   local server <close>, reports = serving.serve(function(req) return answers[req.path](req) end)
   local wanted = {
     ["/minus"] = "length: a number of bytes expected", ["/half"] = "length: a number", ["/endless"] = "length: a number",
     ["/two"] = "only one of 'body', 'file', 'json'", ["/three"] = "only one of", ["/number"] = "body: string expected, got number",
+    ["/retry"] = "retry: a number of seconds expected",
   }
   for path, text in pairs(wanted) do
     lu.assertEquals({ path, assert(http.get(serving.url_of(server, path))).status }, { path, 500 })

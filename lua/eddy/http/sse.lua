@@ -24,6 +24,12 @@ local function data_lines(text)
   return "data: " .. text:gsub("\n", "\ndata: ") .. "\n"
 end
 
+local function milliseconds(seconds)
+  misuse.check_type("retry", seconds, "number")
+  if not (seconds >= 0 and seconds < 1e9) then misuse.raise "retry: a number of seconds expected" end
+  return math.floor(seconds * 1000)
+end
+
 local FIELDS = { event = true, data = true, id = true, retry = true }
 
 local function format(event)
@@ -34,7 +40,7 @@ local function format(event)
   end
   if event.event then text = text .. field("event", event.event) end
   if event.id then text = text .. field("id", event.id) end
-  if event.retry then text = text .. field("retry", math.floor(event.retry * 1000)) end
+  if event.retry then text = text .. field("retry", milliseconds(event.retry)) end
   if event.data ~= nil then text = text .. data_lines(tostring(event.data)) end
   return text .. "\n"
 end
@@ -71,8 +77,9 @@ function sse.begin(req, options)
   misuse.check_type("events", options, "table")
   local fields = { ["Content-Type"] = "text/event-stream", ["Cache-Control"] = "no-store" }
   for name, value in pairs(options.headers or {}) do fields[name] = value end
+  local first = options.retry and format { retry = options.retry }
   local self = setmetatable({ response_ = response.begin(req, { headers = fields }) }, EventStream)
-  if options.retry then self:send { retry = options.retry } else self.response_:flush() end
+  if first then self.response_:write(first) else self.response_:flush() end
   return self
 end
 
