@@ -29,6 +29,7 @@ static bool is_of_class (int c, int letter) {
     case 'u': return isupper(c) != 0;
     case 'w': return isalnum(c) != 0;
     case 'x': return isxdigit(c) != 0;
+    case 'z': return c == 0; /* as Lua: it is there, and in no manual any more */
     default: return false;
   }
 }
@@ -36,7 +37,7 @@ static bool is_of_class (int c, int letter) {
 /* What '%' and 'letter' stand for: a class, its complement, or the character itself. */
 static void add_escaped (ed_item *item, int letter) {
   int low = tolower(letter);
-  if (strchr("acdglpsuwx", low) == NULL || low == 0) {
+  if (strchr("acdglpsuwxz", low) == NULL || low == 0) {
     add(item, letter);
     return;
   }
@@ -247,16 +248,8 @@ static const char *match_least (ed_match *m, const ed_item *item, const char *at
 
 /* 'item' is one of those that go on by themselves. */
 static const char *match_times (ed_match *m, const ed_item *item, const char *at) {
-  const char *end;
-  switch (item->times) {
-    case '*': return match_most(m, item, at, 0);
-    case '+': return match_most(m, item, at, 1);
-    case '-': return match_least(m, item, at);
-    default:
-      if (is_one(m, item, at) && (end = match_from(m, item + 1, at + 1)) != NULL)
-        return end;
-      return m->problem == NULL ? match_from(m, item + 1, at) : NULL;
-  }
+  if (item->times == '-') return match_least(m, item, at);
+  return match_most(m, item, at, item->times == '+' ? 1 : 0);
 }
 
 /* The character behind the one that closes what 'at' opens, or NULL. */
@@ -307,6 +300,11 @@ static const char *match_item (ed_match *m, const ed_item *item, const char *at)
 static const char *match_row (ed_match *m, const ed_item *item, const char *at) {
   for (; item->kind != ED_ITEM_DONE; item++) {
     if (!spend(m, 1)) return NULL;
+    if (item->times == '?') { /* without it the row goes on, no deeper */
+      const char *end = is_one(m, item, at) ? match_from(m, item + 1, at + 1) : NULL;
+      if (end != NULL || m->problem != NULL) return end;
+      continue;
+    }
     if (item->times != 0) return match_times(m, item, at);
     if ((at = match_item(m, item, at)) == NULL) return NULL;
   }
