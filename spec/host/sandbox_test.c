@@ -31,17 +31,26 @@ static int count_files (void) {
   return n;
 }
 
-/* 'patience': of CPU time without a wait, in ns. */
-static eddy *open_limited (witness *w, uint32_t caps, uint64_t patience) {
-  eddy_config config = witnessed(w);
+static eddy *open_config (const eddy_config *config) {
   eddy *e = NULL;
+  if (!CHECK_EQ(eddy_new(&e, NULL, config), EDDY_OK)) abort();
+  return e;
+}
+
+static eddy_config confined (witness *w, uint32_t caps) {
+  eddy_config config = witnessed(w);
   config.flags = EDDY_SANDBOX;
   config.caps = caps;
+  return config;
+}
+
+/* 'patience': of CPU time without a wait, in ns. */
+static eddy *open_limited (witness *w, uint32_t caps, uint64_t patience) {
+  eddy_config config = confined(w, caps);
   config.mem_limit = LIMIT;
   config.slice_ns = patience / 10;
   config.kill_after_ns = patience;
-  if (!CHECK_EQ(eddy_new(&e, NULL, &config), EDDY_OK)) abort();
-  return e;
+  return open_config(&config);
 }
 
 static eddy *open_sandbox (witness *w, uint32_t caps) { return open_limited(w, caps, 0); }
@@ -58,16 +67,12 @@ static int on_access (eddy *e, int kind, const char *target, void *ud) {
 }
 
 static eddy *open_asking (witness *w, uint32_t caps, int says) {
-  eddy_config config = witnessed(w);
-  eddy *e = NULL;
-  config.flags = EDDY_SANDBOX;
-  config.caps = caps;
+  eddy_config config = confined(w, caps);
   config.access = on_access;
   asked = 0;
   answer = says;
   *last_target = '\0';
-  if (!CHECK_EQ(eddy_new(&e, NULL, &config), EDDY_OK)) abort();
-  return e;
+  return open_config(&config);
 }
 
 /* ---- attempts ---- */

@@ -93,7 +93,9 @@ for name, wait in pairs(WAITS) do
         told:set()
         for _ = 1, passes do eddy.sleep(0) end
         task:cancel()
-        task:join()
+        local ok, result = task:join()   -- either of them came first, and it is that whole
+        if ok then lu.assertNotNil(result) else lu.assertTrue(eddy.is(result, "cancelled")) end
+        lu.assertEquals(task:status(), ok and "done" or "cancelled")
       end)
     end
   end

@@ -3,13 +3,9 @@
 local lu = ...
 local eddy = require "eddy"
 local process = require "spec.support.process"
+local spin = require "spec.support.spin"
 
 local WARN = 0.02
-
-local function spin(seconds)
-  local from = os.clock()
-  while os.clock() - from < seconds do end
-end
 
 --- What `fn` as a named task makes on_error hear: a list of {error, name of the task}.
 local function reports(fn)

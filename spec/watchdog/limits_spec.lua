@@ -3,6 +3,7 @@
 -- it does, its '<close>' variables run, and everybody else goes on.
 local lu = ...
 local eddy = require "eddy"
+local spin = require "spec.support.spin"
 local stock = require "spec.support.stock"
 
 local CPU = 0.02          -- seconds
@@ -33,11 +34,6 @@ local function closing(counts, fn)
 end
 
 local function forever() while true do end end
-
-local function spin(seconds)
-  local from = os.clock()
-  while os.clock() - from < seconds do end
-end
 
 -- ---- CPU time ------------------------------------------------------------------------------------------
 

@@ -3,14 +3,10 @@
 -- measures how soon: each would wait for ever without preemption, and is then stopped by its time limit.
 local lu = ...
 local eddy = require "eddy"
+local spin = require "spec.support.spin"
 local stock = require "spec.support.stock"
 
 local SLICE = 0.002
-
-local function spin(seconds)
-  local from = os.clock()
-  while os.clock() - from < seconds do end
-end
 
 --- Run `body(is_over)`, which must loop until is_over() is true without ever waiting.
 local function assert_preempted(body)
