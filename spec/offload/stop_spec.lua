@@ -154,11 +154,16 @@ local loops = {
 
 for name, loop in pairs(loops) do
   TestCancel["test_endless_" .. name] = function()
-    local began = eddy.now()
-    lu.assertFalse(eddy.within(0.05, eddy.offload, loop))
-    assert_nothing_open()
-    -- It was stopped, and not left behind: then the wait would have lasted for the whole patience.
-    lu.assertTrue(eddy.now() - began < 0.2, eddy.now() - began)
+    -- It is stopped, and not left behind: then each wait would last for the whole patience.
+    local quickest = math.huge
+    for _ = 1, 5 do
+      local began = eddy.now()
+      lu.assertFalse(eddy.within(0.05, eddy.offload, loop))
+      assert_nothing_open()
+      quickest = math.min(quickest, eddy.now() - began)
+      if quickest < 0.2 then break end   -- else the machine is busy
+    end
+    lu.assertTrue(quickest < 0.2, quickest)
     lu.assertEquals(eddy.offload(math.abs, -1), 1)
   end
 end
@@ -193,7 +198,7 @@ function TestCancel:test_a_result_of_the_same_turn_is_delivered()
   while task:status() == "waiting" do eddy.sleep(0) end   -- it has its answer, but has not run
   task:cancel()
   assert_cancelled(task)
-  lu.assertTrue(got == 7 or got == nil)
+  lu.assertEquals(got, 7)
 end
 
 function TestCancel:test_results_after_a_cancel_are_dropped()
