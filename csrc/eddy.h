@@ -188,7 +188,8 @@ EDDY_API int eddy_config_init (eddy_config *config, size_t size);
 ** Attach a runtime to L, or to a new state with the standard libraries when L is NULL. 'config'
 ** may be NULL. Scripts can then require "eddy" without any file. While it is attached eddy.run
 ** raises "already running", and tasks are what eddy_spawn makes.
-** EDDY_EINVAL: L has a host already, or runs eddy.run. On failure nothing is left behind.
+** EDDY_EINVAL: L has a host already, or runs eddy.run, or the config asks for what only a state of
+** our own can have (an allocator, a limit, a sandbox). On failure nothing is left behind.
 */
 EDDY_API int eddy_new (eddy **e, lua_State *L, const eddy_config *config);
 

@@ -31,6 +31,8 @@ static bool is_coherent (const eddy_config *config, const lua_State *L) {
   if ((config->flags & EDDY_DRIVEN) && config->loop == NULL) return false;
   if (config->clock != EDDY_CLOCK_REAL && config->clock != EDDY_CLOCK_MANUAL)
     return false;
+  if (L != NULL && (config->alloc != NULL || config->mem_limit != 0))
+    return false; /* they would have no effect on a state that is there */
   if (is_sandbox) return L == NULL && (config->caps & ~(uint32_t)EDDY_CAP_ALL) == 0;
   return config->caps == 0 && config->access == NULL; /* was the flag forgotten? */
 }

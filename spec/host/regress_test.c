@@ -151,7 +151,22 @@ static void test_lost_event_is_reported (void) {
   close_runtime(e);
 }
 
+/* A limit for a state that is there had no effect, and nobody said so. */
+static void test_limits_of_a_given_state (void) {
+  lua_State *L = luaL_newstate();
+  witness w;
+  eddy_config config = witnessed(&w);
+  eddy *e;
+  config.mem_limit = 1 << 20;
+  CHECK_EQ(eddy_new(&e, L, &config), EDDY_EINVAL);
+  config.mem_limit = 0;
+  config.alloc = refusing;
+  CHECK_EQ(eddy_new(&e, L, &config), EDDY_EINVAL);
+  lua_close(L);
+}
+
 int main (void) {
+  test_limits_of_a_given_state();
   test_largest_limits_are_none();
   test_frame_beyond_the_clock();
   test_traceback_while_closing();
