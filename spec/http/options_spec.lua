@@ -15,8 +15,8 @@ local TestTypes = {}
 local WRONG = {
   headers = { 1, "x", true }, query = { 1, "x" }, body = { 1, true, {}, }, form = { 1, "x" }, multipart = { "x", 5 },
   timeout = { "1", true, 0 / 0 }, connect_timeout = { "1", {}, 0 / 0 }, idle_timeout = { "1", {}, 0 / 0 },
-  redirects = { "1", { max = "1" }, { most = 1 }, { downgrade = 1 } }, auth = { "x", 1, {}, { 1, 2 }, { "a", "b", x = 1 },
-    { bearer = 1 }, { "a", bearer = "b" } },
+  redirects = { "1", -1, 1.5, { max = "1" }, { max = -1 }, { most = 1 }, { downgrade = 1 } },
+  auth = { "x", 1, {}, { 1, 2 }, { "a", "b", x = 1 }, { bearer = 1 }, { "a", bearer = "b" } },
   cookies = { "x", 1, { 1 }, { a = true } }, proxy = { 1, {}, true }, no_proxy = { 1, { 1 } }, verify = { "x", 1 },
   ca = { 1, {} }, cert = { 1, true }, key = { 1, true }, decode = { "gzip", 1 }, http_version = { 1.1, true },
   max_body = { "1", {}, 0 / 0, -1 }, stream = { 1, "x" }, unix = { 1, true }, resolve = { "x", { a = 1 } },

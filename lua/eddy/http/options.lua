@@ -66,10 +66,10 @@ local function check_fields(name, value, fields)
   end
 end
 
-local REDIRECTS = { max = misuse.check_number, downgrade = typed "boolean" }
+local REDIRECTS = { max = check_whole, downgrade = typed "boolean" }
 
 local function check_redirects(name, value)
-  if type(value) == "table" then check_fields(name, value, REDIRECTS) else misuse.check_number(name, value) end
+  if type(value) == "table" then check_fields(name, value, REDIRECTS) else check_whole(name, value) end
 end
 
 local function check_statuses(name, value)
