@@ -5,6 +5,9 @@ local lu = require "luaunit"
 
 local SLOW = 2   -- seconds: slower tests are named
 
+--- A manual clock jumps: the wall's cannot have gone further than this.
+local function seconds_since(measured, wall) return math.min(measured, os.time() - wall + 1) end
+
 --- A report for luaunit's `outputType`.
 ---@param options {verbose: boolean, now: (fun(): number), traces: table<string, string>}
 ---@return table
@@ -43,8 +46,7 @@ return function(options)
   end
 
   function Report:endTest(node)
-    -- A manual clock jumps; the wall's cannot have gone further than this.
-    local seconds = math.min(options.now() - self.started, os.time() - self.began + 1)
+    local seconds = seconds_since(options.now() - self.started, self.began)
     self.count = self.count + 1
     if seconds > SLOW then self.slow[#self.slow + 1] = ("%s (%.1f s)"):format(node.testName, seconds) end
     if not options.verbose then return end
