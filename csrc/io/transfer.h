@@ -43,4 +43,8 @@ ed_bytes ed_transfer_take (lua_State *L, int index);
 */
 int ed_transfer_unpack (lua_State *L, const char *bytes, size_t size);
 
+/* The same of a function and its arguments: the function may be one that was unpacked before, if it
+   has no variables of its own (io/transfer_code). */
+int ed_transfer_unpack_job (lua_State *L, const char *bytes, size_t size);
+
 #endif

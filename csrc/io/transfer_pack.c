@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/transfer_code.h"
 #include "io/transfer_names.h"
 #include "io/transfer_tags.h"
 
@@ -395,15 +396,28 @@ static int write_dump (lua_State *L, const void *bytes, size_t size, void *packe
   return 0;
 }
 
-static void put_code (lua_State *L, packer *p) {
+static void put_dump (lua_State *L, packer *p) {
   uint64_t size = 0;
-  size_t at;
-  put_tag(L, p, &p->make, TAG_FUNCTION);
-  at = p->make.size;
+  size_t at = p->make.size, start = at + sizeof size;
   put_bytes(L, p, &p->make, &size, sizeof size);
   if (lua_dump(L, write_dump, p, 0) != 0) fail_memory(L, p);
-  size = p->make.size - at - sizeof size;
+  size = p->make.size - start;
   memcpy(p->make.at + at, &size, sizeof size);
+  if (p->at == 1) ed_code_note(L, p->make.at + start, (size_t)size);
+}
+
+static void put_kept_dump (lua_State *L, packer *p) {
+  uint64_t size = lua_rawlen(L, -1);
+  put_bytes(L, p, &p->make, &size, sizeof size);
+  put_bytes(L, p, &p->make, lua_tostring(L, -1), (size_t)size);
+  lua_pop(L, 1);
+}
+
+/* The first is what is offloaded, mostly. */
+static void put_code (lua_State *L, packer *p) {
+  put_tag(L, p, &p->make, ed_code_is_alone(L, p->globals) ? TAG_CODE : TAG_FUNCTION);
+  if (p->at == 1 && ed_code_find(L)) put_kept_dump(L, p);
+  else put_dump(L, p);
 }
 
 /*

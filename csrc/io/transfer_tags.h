@@ -36,6 +36,7 @@ typedef enum tag {
   TAG_LONG,      /* count, bytes */
   TAG_TABLE,     /* 4 bytes each: values 1, 2 ...; others */
   TAG_FUNCTION,  /* 8 bytes size, what lua_dump made */
+  TAG_CODE,      /* the same; it has no upvalue but the globals */
   TAG_MODULE,    /* name */
   TAG_MEMBER,    /* name of a module, name in it */
   TAG_METATABLE, /* name */

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "io/transfer_code.h"
 #include "io/transfer_names.h"
 #include "io/transfer_tags.h"
 
@@ -18,6 +19,7 @@ typedef struct reader {
   const char *at, *end;
   uint64_t n;  /* objects */
   int objects; /* stack index: number -> object; of one alone: the object */
+  bool is_job; /* the first value is the function to be run */
 } reader;
 
 /* ---- bytes ---- */
@@ -93,12 +95,13 @@ static void make_table (lua_State *L, reader *r) {
   lua_createtable(L, clamp(count[0]), clamp(count[1]));
 }
 
-static void make_function (lua_State *L, reader *r) {
+static void make_function (lua_State *L, reader *r, bool may_be_old) {
   uint64_t size;
   const char *code;
   memcpy(&size, take_bytes(L, r, sizeof size), sizeof size);
   code = take_bytes(L, r, size);
-  if (luaL_loadbufferx(L, code, (size_t)size, "=transfer", "b") != LUA_OK) lua_error(L);
+  if (may_be_old) ed_code_load_again(L, code, (size_t)size);
+  else ed_code_load(L, code, (size_t)size);
 }
 
 static void make_member (lua_State *L, reader *r) {
@@ -119,11 +122,13 @@ static void make_metatable (lua_State *L, reader *r) {
     luaL_error(L, "there is no metatable '%s' here", lua_tostring(L, -2));
 }
 
-static void make_object (lua_State *L, reader *r) {
+/* Two functions of one transfer are two, and of those only the first is the job's own. */
+static void make_object (lua_State *L, reader *r, bool is_first) {
   switch (take_tag(L, r)) {
     case TAG_LONG: push_text(L, r); break;
     case TAG_TABLE: make_table(L, r); break;
-    case TAG_FUNCTION: make_function(L, r); break;
+    case TAG_FUNCTION: make_function(L, r, false); break;
+    case TAG_CODE: make_function(L, r, is_first && r->is_job); break;
     case TAG_MODULE: push_text(L, r), ed_names_require(L); break;
     case TAG_MEMBER: make_member(L, r); break;
     case TAG_METATABLE: make_metatable(L, r); break;
@@ -137,7 +142,7 @@ static void make_objects (lua_State *L, reader *r) {
   else lua_pushnil(L);
   r->objects = lua_gettop(L);
   for (uint64_t i = 1; i <= r->n; i++) {
-    make_object(L, r);
+    make_object(L, r, i == 1);
     if (r->n > 1) lua_rawseti(L, r->objects, (lua_Integer)i);
     else lua_replace(L, r->objects);
     lua_settop(L, r->objects);
@@ -208,9 +213,9 @@ static int push_roots (lua_State *L, reader *r) {
   return (int)n;
 }
 
-int ed_transfer_unpack (lua_State *L, const char *bytes, size_t size) {
+static int unpack (lua_State *L, const char *bytes, size_t size, bool is_job) {
   uint64_t header[2];
-  reader r = {bytes, bytes + size, 0, 0};
+  reader r = {bytes, bytes + size, 0, 0, is_job};
   int n;
   if (size == 0) return 0;
   luaL_checkstack(L, 12, "no memory for a transfer");
@@ -221,4 +226,12 @@ int ed_transfer_unpack (lua_State *L, const char *bytes, size_t size) {
   fill_objects(L, &r);
   lua_remove(L, r.objects);
   return n;
+}
+
+int ed_transfer_unpack (lua_State *L, const char *bytes, size_t size) {
+  return unpack(L, bytes, size, false);
+}
+
+int ed_transfer_unpack_job (lua_State *L, const char *bytes, size_t size) {
+  return unpack(L, bytes, size, true);
 }

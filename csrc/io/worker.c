@@ -169,7 +169,7 @@ static int l_run_job (lua_State *L) {
   int n;
   lua_pushnil(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key); /* of the job before */
-  n = ed_transfer_unpack(L, job->at, job->size);
+  n = ed_transfer_unpack_job(L, job->at, job->size);
   lua_call(L, n - 1, LUA_MULTRET);
   if ((n = lua_gettop(L) - 2) == 0) return 0; /* no bytes say that as well */
   ed_transfer_pack(L, 3, n, "result");
