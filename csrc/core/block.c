@@ -195,6 +195,9 @@ static int leave (lua_State *L, ed_block *block, int first) {
 
 enum { HANDLER = 1 };
 
+/* The message handler, which is an upvalue of those that take seconds, in place of these. */
+static void put_handler (lua_State *L) { lua_copy(L, lua_upvalueindex(2), HANDLER); }
+
 /* 'within' puts its true in the handler's place, which is not needed any more. */
 static int first_result (lua_State *L, const ed_block *block) {
   if (block->verb == ED_BLOCK_GROUP) return HANDLER + 2;
@@ -260,8 +263,7 @@ static int run_timed (lua_State *L, ed_block_verb verb) {
   block = ed_block_open(L, task, verb, ED_SCOPE_BLOCK);
   if (ns != UINT64_MAX) start_timer(loop, block, ed_after(ed_loop_now(loop), ns));
   if (ns == 0) ed_scope_cancel(&block->scope, ED_BY_TIMEOUT);
-  lua_pushcfunction(L, ed_trace_handler);
-  lua_replace(L, HANDLER);
+  put_handler(L);
   return run_body(L, block, lua_gettop(L) - 2);
 }
 
@@ -296,8 +298,7 @@ static int l_shield (lua_State *L) {
   block->has_promise = ns != UINT64_MAX;
   if (block->has_promise) task->loop->timers.promised++;
   if (ed_scope_is_besieged(&block->scope)) ed_block_besieged(&block->scope);
-  lua_pushcfunction(L, ed_trace_handler);
-  lua_replace(L, HANDLER);
+  put_handler(L);
   return run_body(L, block, lua_gettop(L) - 2);
 }
 
@@ -461,10 +462,14 @@ static int l_cancelled (lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg functions[] = {
+static const luaL_Reg timed_functions[] = {
   {"timeout", l_timeout},
   {"within", l_within},
   {"shield", l_shield},
+  {NULL, NULL},
+};
+
+static const luaL_Reg functions[] = {
   {"group", l_group},
   {"deadline", l_deadline},
   {"remaining", l_remaining},
@@ -487,6 +492,10 @@ static const luaL_Reg group_meta[] = {
 };
 
 void ed_open_block (lua_State *L, ed_loop *loop, int box) {
+  box = lua_absindex(L, box);
   ed_class_new(L, loop, ED_CLASS_GROUP, "eddy.Group", group_methods, group_meta, box);
   ed_setfuncs(L, functions, box);
+  lua_pushvalue(L, box);
+  lua_pushcfunction(L, ed_trace_handler);
+  luaL_setfuncs(L, timed_functions, 2);
 }

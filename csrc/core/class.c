@@ -73,18 +73,22 @@ static uint64_t from_float (lua_Number seconds) {
   return (uint64_t)whole + ((lua_Number)whole < ns);
 }
 
-uint64_t ed_check_seconds (lua_State *L, int arg) {
+static uint64_t check_float (lua_State *L, int arg) {
   int is_number;
-  lua_Number seconds;
-  if (lua_isinteger(L, arg)) return from_integer(lua_tointeger(L, arg));
-  seconds = lua_tonumberx(L, arg, &is_number);
+  lua_Number seconds = lua_tonumberx(L, arg, &is_number);
   if (!is_number) luaL_typeerror(L, arg, "number");
   luaL_argcheck(L, !isnan(seconds), arg, "number expected, got NaN");
   return from_float(seconds);
 }
 
+uint64_t ed_check_seconds (lua_State *L, int arg) {
+  if (lua_isinteger(L, arg)) return from_integer(lua_tointeger(L, arg));
+  return check_float(L, arg);
+}
+
 uint64_t ed_opt_seconds (lua_State *L, int arg, uint64_t otherwise) {
-  return lua_isnoneornil(L, arg) ? otherwise : ed_check_seconds(L, arg);
+  if (lua_isinteger(L, arg)) return from_integer(lua_tointeger(L, arg));
+  return lua_isnoneornil(L, arg) ? otherwise : check_float(L, arg);
 }
 
 void ed_check_object_callable (lua_State *L, int arg) {
