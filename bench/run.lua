@@ -146,9 +146,18 @@ end
 
 -- ---- Contestants -------------------------------------------------------------------------------
 
-local CONTESTANTS = { "floor", "eddy", "lua", "luv", "cqueues" }
-local FOLDER = { eddy = "bench/eddy/", lua = "bench/bare/", luv = "bench/luv/", cqueues = "bench/cqueues/" }
+local PEERS = { "lua", "luv", "cqueues", "node", "go", "asyncio", "uvloop" }
+local CONTESTANTS = joined({ "floor", "eddy" }, PEERS)
+local FILE = { -- where each has its programs
+  eddy = "bench/eddy/%s.lua", lua = "bench/bare/%s.lua", luv = "bench/luv/%s.lua", cqueues = "bench/cqueues/%s.lua",
+  node = "bench/node/%s.js", go = "bench/go/%s.go", asyncio = "bench/asyncio/%s.py", uvloop = "bench/asyncio/%s.py",
+}
 local HAVE = {} -- contestant -> whether it is installed
+
+local function has_python_module(name)
+  local _, ok = shell("python3 -c " .. quote("import " .. name) .. " >/dev/null 2>&1")
+  return ok
+end
 
 local function look_around(questions)
   local kinds = {}
@@ -157,7 +166,46 @@ local function look_around(questions)
     floor = true, lua = true,
     wrk = (kinds.http or kinds.server) and need "wrk", nginx = kinds.server and need "nginx", lua_http = has_module "http.client",
     eddy = has_module "eddy", luv = has_module "luv", cqueues = has_module "cqueues",
+    node = has_program "node", go = has_program "go", asyncio = has_python_module "asyncio", uvloop = has_python_module "uvloop",
   }
+end
+
+--- What the peers call themselves, those that are here.
+local function peer_versions()
+  local said = {}
+  for _, peer in ipairs { { "node", "node --version" }, { "go", "go version" }, { "asyncio", "python3 --version" } } do
+    local text = HAVE[peer[1]] and shell(peer[2]):match "%d+%.[%d.]+"
+    if text then said[#said + 1] = ", " .. peer[2]:match "%a+" .. " " .. text end
+  end
+  return table.concat(said)
+end
+
+--- Compile a program of bench/go into build/bench. What is there already is not compiled again.
+local function build_go(name)
+  local result = "build/bench/go_" .. name
+  local _, ok = shell(("CGO_ENABLED=0 GOTOOLCHAIN=local go build -o %s bench/go/measure.go bench/go/%s.go"):format(result, name))
+  if ok then return end
+  io.stderr:write("cannot compile bench/go/", name, ".go\n")
+  os.remove(ROOT .. "/" .. result)
+end
+
+--- Compile what Go is asked here.
+local function build_peers(questions)
+  local seen = {}
+  for _, q in ipairs(questions) do
+    if HAVE.go and not seen[q.program] and exists(FILE.go:format(q.program)) then build_go(q.program) end
+    seen[q.program] = true
+  end
+end
+
+--- The words that start the program in a file.
+local function words_for(contestant, file, name)
+  if contestant == "node" then return { "node", file } end
+  if contestant == "go" then return { "build/bench/go_" .. name } end
+  if contestant == "asyncio" or contestant == "uvloop" then
+    return { "env", "BENCH_LOOP=" .. contestant, "python3", "-B", "bench/asyncio/measure.py", file }
+  end
+  return joined(lua_words(), { file })
 end
 
 --- What eddy is measured against: a program in C, wrk as a client, nginx as a server; or nothing.
@@ -173,9 +221,10 @@ end
 local function program_of(contestant, q)
   if q.kind == "host" then return contestant == "eddy" and { "build/bench/" .. q.program } or nil end
   if contestant == "floor" then return floor_of(q) end
-  local file = FOLDER[contestant] .. q.program .. ".lua"
+  local file = FILE[contestant]:format(q.program)
   local installed = HAVE[contestant] and (contestant ~= "cqueues" or q.kind ~= "http" or HAVE.lua_http)
-  return installed and exists(file) and joined(lua_words(), { file }) or nil
+    and (contestant ~= "go" or exists("build/bench/go_" .. q.program))
+  return installed and exists(file) and words_for(contestant, file, q.program) or nil
 end
 
 local function command_of(contestant, q)
@@ -285,15 +334,18 @@ end
 
 local function table_row(q, row, field, of)
   local value, ratio = median_of(of.eddy, field), median_ratio(of.eddy, of.floor, field)
-  return {
+  local cells = {
     row.of and q.name .. ", " .. row.of or q.name, row.unit, figure(median_of(of.floor, field)), figure(value), ratio_text(ratio),
-    goal_text(row.goal), is_met(row.goal, value, ratio), figure(median_of(of.lua, field)),
-    figure(median_of(of.luv, field)), figure(median_of(of.cqueues, field)),
+    goal_text(row.goal), is_met(row.goal, value, ratio),
   }
+  for _, peer in ipairs(PEERS) do cells[#cells + 1] = figure(median_of(of[peer], field)) end
+  return cells
 end
 
 local function table_rows(questions, answers)
-  local rows = { { "question", "unit", "floor", "eddy", "ratio", "goal", "met", "bare lua", "luv", "cqueues" } }
+  local titles = joined({ "question", "unit", "floor", "eddy", "ratio", "goal", "met" }, PEERS)
+  titles[8] = "bare lua"
+  local rows = { titles }
   for _, q in ipairs(questions) do
     for i, row in ipairs(q.rows) do
       rows[#rows + 1] = table_row(q, row, row.field or i, answers[q.name])
@@ -337,6 +389,7 @@ local questions = pick(dofile(ROOT .. "/bench/questions.lua"), { table.unpack(ar
 build(floors_of(questions))
 questions = askable(questions)
 look_around(questions)
+build_peers(questions)
 local answers = run_rounds(questions)
-print(("%s, %s; medians of %d rounds"):format(_VERSION, shell("uname -sm"):gsub("\n", ""), ROUNDS))
+print(("%s%s, %s; medians of %d rounds"):format(_VERSION, peer_versions(), shell("uname -sm"):gsub("\n", ""), ROUNDS))
 print_aligned(table_rows(questions, answers))
