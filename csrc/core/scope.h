@@ -41,16 +41,16 @@ typedef enum ed_scope_kind {
 } ed_scope_kind;
 
 typedef struct ed_scope {
+  struct ed_scope *cause;  /* whose cancellation applies here; NULL when not cancelled */
   struct ed_scope *parent; /* the scope around; of a task: the one that owns it */
   struct ed_scope *inner;  /* the next scope inward on the same task, or NULL */
   ed_task *host;           /* the task whose body this is or whose block this is */
   ed_link children; /* live tasks owned here, then failed ones in order of failing */
-  struct ed_scope *cause; /* whose cancellation applies here; NULL when not cancelled */
-  uint32_t live;          /* children that have not ended */
-  uint8_t kind;           /* ed_scope_kind */
-  uint8_t why;            /* ed_why: this scope itself was cancelled */
-  bool has_error;         /* a cancellation error object of this scope exists */
-  bool is_closed;         /* ended: spawning into it raises */
+  uint32_t live;    /* children that have not ended */
+  uint8_t kind;     /* ed_scope_kind */
+  uint8_t why;      /* ed_why: this scope itself was cancelled */
+  bool has_error;   /* a cancellation error object of this scope exists */
+  bool is_closed;   /* ended: spawning into it raises */
 } ed_scope;
 
 /* Put 'scope' inside 'parent' as a block of 'host'; it inherits the cancellation there. */

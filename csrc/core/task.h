@@ -45,34 +45,14 @@ typedef struct ed_task_ref ed_task_ref;
 /* Indices in the base frame: the function that spawned the task or nil; the task, or its reference. */
 enum { ED_FRAME_SPAWNER = 1, ED_FRAME_TASK = 3 };
 
+/* What each switch looks at comes first: of ten thousand tasks none is in the cache when its turn comes. */
 struct ed_task {
-  ed_link ready;    /* in the loop's ready list */
-  ed_link sibling;  /* in the owner's children */
-  ed_link watchers; /* ed_watch, in order of arrival */
-  ed_op *op;        /* what the task waits for; NULL: nothing, or taken away by a scope */
-  lua_State *co;    /* its own, for good */
-  lua_State *leaf;  /* the coroutine inside it that runs or waits; co itself, mostly */
-  union {
-    struct ed_nest *nest; /* coroutines between co and leaf (core/coroutine), or NULL */
-    struct ed_limits
-      *limits; /* has_limits: what it may use (core/limits); the nest is there */
-  };
-  ed_loop *loop;
-  ed_task_ref *ref; /* what scripts hold, or NULL */
-  ed_scope *scope;  /* innermost block */
-  ed_scope root;    /* the body */
-  int slot;  /* of its coroutine, and of its reference if that is not in the frame */
-  int nargs; /* of the first resume; later: failures of children before the body's */
-  uint32_t id;
-  uint32_t filed; /* number of the resume in which its failure was filed (core/trace) */
-  uint32_t since; /* ms: of the first reason of 'barred', or 0 */
-  uint32_t line : 24; /* that spawned it (core/site), or 0 */
-  uint32_t
-    shape : 2; /* of the result: 0 none, 1 one value, 2 a table of several with n */
-  uint32_t outcome : 3; /* ed_task_state to be, decided by the base frame */
-  uint32_t round : 3;   /* of the loop, in which it was preempted */
-  uint16_t barred;      /* how many reasons there are why it cannot wait just now */
-  uint16_t swallowed;   /* cancellations delivered to this scope without its being left */
+  ed_link ready;   /* in the loop's ready list */
+  ed_op *op;       /* what the task waits for; NULL: nothing, or taken away by a scope */
+  lua_State *co;   /* its own, for good */
+  lua_State *leaf; /* the coroutine inside it that runs or waits; co itself, mostly */
+  ed_scope *scope; /* innermost block */
+  uint16_t barred; /* how many reasons there are why it cannot wait just now */
   uint8_t state;
   uint8_t atomic; /* how many eddy.atomic it is in: it must not wait */
   bool has_started : 1;
@@ -85,12 +65,33 @@ struct ed_task {
   bool is_joining : 1;  /* waits for the children of its innermost scope */
   bool is_on_stack : 1; /* the result lies on its coroutine, which it keeps */
   bool is_killed : 1;
-  bool
-    has_yielded : 1; /* let others run first: core/probe keeps to that, and takes it back */
+  /* let others run first: core/probe keeps to that, and takes it back */
+  bool has_yielded : 1;
   bool is_held : 1;    /* keep the slot when it ends: somebody will collect the result */
   bool has_failed : 1; /* the body ended by an error or a cancellation */
   bool has_limits : 1; /* they lie in the nest's place */
   bool is_preempted : 1; /* ready, because its slice was over (core/slice) */
+  uint16_t swallowed; /* cancellations delivered to this scope without its being left */
+  ed_loop *loop;
+  ed_scope root;    /* the body */
+  ed_link sibling;  /* in the owner's children */
+  ed_link watchers; /* ed_watch, in order of arrival */
+  union {
+    struct ed_nest *nest; /* coroutines between co and leaf (core/coroutine), or NULL */
+    struct ed_limits
+      *limits; /* has_limits: what it may use (core/limits); the nest is there */
+  };
+  ed_task_ref *ref; /* what scripts hold, or NULL */
+  int slot;  /* of its coroutine, and of its reference if that is not in the frame */
+  int nargs; /* of the first resume; later: failures of children before the body's */
+  uint32_t id;
+  uint32_t filed; /* number of the resume in which its failure was filed (core/trace) */
+  uint32_t since; /* ms: of the first reason of 'barred', or 0 */
+  uint32_t line : 24; /* that spawned it (core/site), or 0 */
+  uint32_t
+    shape : 2; /* of the result: 0 none, 1 one value, 2 several in a table with n */
+  uint32_t outcome : 3; /* ed_task_state to be, decided by the base frame */
+  uint32_t round : 3;   /* of the loop, in which it was preempted */
 };
 
 static inline bool ed_task_has_ended (const ed_task *task) {
