@@ -9,6 +9,7 @@ local LONG_ENOUGH = 0.4 -- CPU seconds that a measured run lasts at least, rough
 --- part worth measuring took. The short runs that find the right n are the warm-up.
 function measure.ns_per_unit(work)
   local function seconds(n)
+    collectgarbage() -- what the run before has left is not this one's, and memory is as it was for the first
     local began = os.clock()
     return work(n) or os.clock() - began
   end
