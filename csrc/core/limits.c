@@ -272,7 +272,7 @@ static void push_stack (lua_State *L, ed_task *task) {
 
 void ed_limits_push (lua_State *L, ed_task *task) {
   luaL_checkstack(L, 8, "limit");
-  ed_push_weak(L, &errors_key);
+  ed_push_weak(L, &errors_key, "k");
   ed_task_push(L, task);
   if (lua_rawget(L, -2) == LUA_TNIL) {
     lua_pop(L, 1);

@@ -9,8 +9,9 @@
 #include <lua.h>
 #include <stddef.h>
 
-/* Push the registry's table at the address 'key', which has weak keys; it is made when missing. */
-void ed_push_weak (lua_State *L, const void *key);
+/* Push the registry's table at the address 'key', which is weak as 'mode' says ("k", "v"); it is made
+   when missing. */
+void ed_push_weak (lua_State *L, const void *key, const char *mode);
 
 /* Replace the table at the top, as table.pack makes it, by its values; returns how many. */
 int ed_push_unpacked (lua_State *L);

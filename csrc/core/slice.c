@@ -455,15 +455,10 @@ static void report (slices *s, ed_task *task, uint64_t held) {
   ed_task_warn(s->loop->L, task, "limit", "blocking", text);
 }
 
-/* One whose base frame has just returned: its reference, which is among the 'nres' results of that,
-   may be wanted, and is stored then. */
-static void report_ended (slices *s, ed_task *task, uint64_t held, int *nres) {
-  bool was_in_frame = task->is_in_frame;
+/* One whose base frame has just returned; what that has returned stays where it is. */
+static void report_ended (slices *s, ed_task *task, uint64_t held) {
   task->state = ED_TASK_DONE;
   report(s, task, held);
-  if (!was_in_frame || task->is_in_frame) return;
-  lua_remove(task->co, 1);
-  --*nres;
 }
 
 /* What the task has used is known now; one that went too far and lives is killed. */
@@ -516,7 +511,7 @@ int ed_slice_resume (ed_loop *loop, ed_task *task, int nargs, int *nres) {
   loop->current = NULL;
   settle(s, task, status);
   if (s->policy.warn != 0 && held >= s->policy.warn) {
-    if (status == LUA_OK) report_ended(s, task, held, nres);
+    if (status == LUA_OK) report_ended(s, task, held);
     else report(s, task, held);
   }
   if (enters) ed_watchdog_leave(&s->dog);

@@ -3,12 +3,12 @@
 ** Tasks: spawning on recycled coroutines, the base frame, the end of a task.
 **
 ** A task and its coroutine are together for life, in a slot. In the coroutine's stack lies the base
-** frame with (spawning function, message handler, task, function, arguments). The task is there as the reference that a
-** script got from 'spawn', which so lives as long as the task without being stored anywhere else; or
-** as an address, where there was no reference yet. What the base frame returns, at most one value
-** (above the reference), becomes the user value of the reference, or stays on the stack for
-** whoever collects it. All that can run out of memory happens in the base frame, under
-** protection; the scheduler's side allocates nothing.
+** frame with (spawning function, message handler, task, function, arguments). The task is there as
+** the reference that a script got from 'spawn', which so lives as long as the task without being
+** stored anywhere else; or as an address, where there was no reference yet. What the base frame
+** returns, at most one value (above the reference), becomes the user value of the reference, or
+** stays on the stack for whoever collects it. All that can run out of memory happens in the base
+** frame or, of tasks that never began or are killed, in calls of its own, under protection.
 */
 #include "core/task.h"
 
@@ -81,9 +81,10 @@ static void free_task (ed_task *task) {
   ed_mem_free(&task->loop->mem, task, sizeof *task);
 }
 
-/* With its coroutine. */
+/* With its coroutine. The root may be among those that the end of a run kills. */
 static void destroy (ed_task *task) {
   lua_State *L = task->loop->L;
+  if (task->loop->root == task) task->loop->root = NULL;
   lua_rawgeti(L, LUA_REGISTRYINDEX, task->loop->anchors);
   luaL_unref(L, -1, task->slot);
   lua_pop(L, 1);

@@ -7,6 +7,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "core/push.h"
+
 static const char sent_key = 0, loaded_key = 0;
 
 enum {
@@ -15,18 +17,6 @@ enum {
   PLACES = 4,
   MOST = 4096 /* bytes: larger ones are not kept */
 };
-
-static void push_table (lua_State *L, const void *key) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TTABLE) return;
-  lua_pop(L, 1);
-  lua_createtable(L, 2, 0);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
-}
 
 /* ---- sending ---- */
 
@@ -40,7 +30,7 @@ static bool is_last (lua_State *L) {
 }
 
 bool ed_code_find (lua_State *L) {
-  push_table(L, &sent_key);
+  ed_push_weak(L, &sent_key, "v");
   if (is_last(L)) lua_rawgeti(L, -1, DUMP);
   else lua_pushnil(L);
   lua_remove(L, -2);
@@ -50,7 +40,7 @@ bool ed_code_find (lua_State *L) {
 }
 
 void ed_code_note (lua_State *L, const char *code, size_t size) {
-  push_table(L, &sent_key);
+  ed_push_weak(L, &sent_key, "v");
   if (is_last(L) && size <= MOST) lua_pushlstring(L, code, size);
   else {
     lua_pushvalue(L, -2);
@@ -108,7 +98,7 @@ void ed_code_load_again (lua_State *L, const char *code, size_t size) {
     return;
   }
   place = place_of(code, size);
-  push_table(L, &loaded_key);
+  ed_push_weak(L, &loaded_key, "v");
   if (!push_kept(L, place, code, size)) {
     ed_code_load(L, code, size);
     keep(L, place, code, size);

@@ -64,7 +64,7 @@ static void keep_member (lua_State *L, int index) {
 bool ed_names_push_member (lua_State *L, int index) {
   index = lua_absindex(L, index);
   luaL_checkstack(L, 12, "no memory for a transfer");
-  ed_push_weak(L, &members_key);
+  ed_push_weak(L, &members_key, "k");
   lua_pushvalue(L, index);
   if (lua_rawget(L, -2) == LUA_TNIL) {
     lua_pop(L, 1);

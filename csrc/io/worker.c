@@ -72,7 +72,7 @@ static bool act_on_interrupt (ed_interruptible *who) {
   for (const ed_resumed *at = w->loop->resumed; at != NULL; at = at->outer)
     set_hook(at->co);
   task = w->loop->current;
-  if (task != NULL && task->co != NULL) set_hook(task->co);
+  if (task != NULL) set_hook(task->co);
   if (w->has_wake) uv_async_send(&w->wake);
   return true;
 }
