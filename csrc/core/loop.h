@@ -132,7 +132,7 @@ struct ed_loop {
   uint32_t nspare;           /* of at most ED_SPARES */
   int anchors;               /* registry references: slot -> coroutine */
   int refs;                  /* slot -> reference of the task (core/task_ref) */
-  int cancels;               /* scope -> cancellation error */
+  int cancels;               /* scope -> cancellation error, and back */
   int reasons;               /* scope -> reason */
   int tracebacks;            /* task -> text, weak keys */
   int endings;               /* task -> what it closes at its end (core/ending) */

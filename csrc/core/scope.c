@@ -5,7 +5,8 @@
 ** root scopes of the tasks that it owns; from a leaf the way on is found through the links.
 **
 ** The cancellation error of a scope is one object, made at its first delivery and kept in a
-** table under the scope's address until the scope ends: identity decides who absorbs it.
+** table under the scope's address until the scope ends, and the scope under the error: identity
+** decides who absorbs it.
 */
 #include "core/scope.h"
 
@@ -232,15 +233,28 @@ static void make_error (lua_State *L, ed_loop *loop, ed_scope *scope) {
   add_site(L, loop, scope);
 }
 
+/*
+** Both ways, so that the owner of an error is found without going through a chain of tasks that may be as
+** long as memory. Should that run out between, the place of the scope is there and holds false.
+*/
+static void keep_error (lua_State *L, ed_scope *scope, int table, int error) {
+  lua_pushboolean(L, 0);
+  lua_rawsetp(L, table, scope);
+  lua_pushvalue(L, error);
+  lua_pushlightuserdata(L, scope);
+  lua_rawset(L, table);
+  lua_pushvalue(L, error);
+  lua_rawsetp(L, table, scope);
+  scope->has_error = true;
+}
+
 void ed_cancel_push (lua_State *L, ed_loop *loop, ed_scope *scope) {
   luaL_checkstack(L, 8, "cancellation");
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->cancels);
-  if (lua_rawgetp(L, -1, scope) == LUA_TNIL) {
+  if (lua_rawgetp(L, -1, scope) != LUA_TTABLE) {
     lua_pop(L, 1);
     make_error(L, loop, scope);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, -3, scope);
-    scope->has_error = true;
+    keep_error(L, scope, lua_absindex(L, -2), lua_absindex(L, -1));
   }
   lua_remove(L, -2);
 }
@@ -266,30 +280,22 @@ int ed_cancel_raise (lua_State *L, ed_task *task) {
   return lua_error(L);
 }
 
-/* Is the value at 'index' the cancellation of 'scope'? The table of them is at the top. */
-static bool is_cancellation_of (lua_State *L, ed_scope *scope, int index) {
-  bool is_same;
-  if (!scope->has_error) return false;
-  lua_rawgetp(L, -1, scope);
-  is_same = lua_rawequal(L, -1, index);
-  lua_pop(L, 1);
-  return is_same;
+static bool is_around (const ed_scope *scope, const ed_scope *at) {
+  while (at != NULL && at != scope) at = at->parent;
+  return at != NULL;
 }
 
-/* Mostly it is the cancellation that counts: a chain of tasks need not be gone through then. */
 ed_scope *ed_cancel_owner (lua_State *L, ed_loop *loop, ed_scope *from, int index) {
-  ed_scope *owner = NULL;
+  ed_scope *owner;
   if (!lua_istable(L, index)) return NULL;
   index = lua_absindex(L, index);
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->cancels);
-  if (from->cause != NULL && is_cancellation_of(L, from->cause, index)) {
-    lua_pop(L, 1);
-    return from->cause;
-  }
-  for (ed_scope *at = from; at != NULL && owner == NULL; at = at->parent)
-    if (is_cancellation_of(L, at, index)) owner = at;
-  lua_pop(L, 1);
-  return owner;
+  lua_pushvalue(L, index);
+  lua_rawget(L, -2);
+  owner = lua_touserdata(L, -1);
+  lua_pop(L, 2);
+  if (owner == NULL || owner == from->cause) return owner;
+  return is_around(owner, from) ? owner : NULL;
 }
 
 static void forget (lua_State *L, int table, const void *scope) {
@@ -302,7 +308,16 @@ static void forget (lua_State *L, int table, const void *scope) {
   lua_pop(L, 2);
 }
 
+static void forget_error (lua_State *L, ed_loop *loop, ed_scope *scope) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, loop->cancels);
+  lua_rawgetp(L, -1, scope);
+  lua_pushnil(L);
+  lua_rawset(L, -3); /* an existing key, too */
+  lua_pop(L, 1);
+}
+
 void ed_cancel_forget_all (lua_State *L, ed_loop *loop, ed_scope *scope) {
+  if (scope->has_error) forget_error(L, loop, scope);
   forget(L, loop->cancels, scope);
   forget(L, loop->reasons, scope);
   forget(L, loop->reasons, site_key(scope));
