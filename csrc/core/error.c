@@ -12,6 +12,12 @@
 static const char error_name[] = "eddy.Error";
 static const char group_name[] = "eddy.ErrorGroup";
 
+enum {
+  LINE_SHOWN =
+    4096,          /* bytes of a group's line before the rest of the members is counted */
+  GROUPS_SHOWN = 8 /* one inside the other */
+};
+
 static void set_text (lua_State *L, const char *field, const char *text) {
   if (text == NULL) return;
   lua_pushstring(L, text);
@@ -141,23 +147,51 @@ static int l_error_tostring (lua_State *L) {
   return 1;
 }
 
-/* One line that names all members. */
-static int l_group_tostring (lua_State *L) {
+static void push_group_text (lua_State *L, int group, int depth);
+
+/* A group in a group in a group ... is written by hand, since Lua nests few calls of C functions. */
+static void push_member_text (lua_State *L, int depth) {
+  int member = lua_gettop(L);
+  if (!has_metatable(L, member, group_name)) luaL_tolstring(L, member, NULL);
+  else if (depth < GROUPS_SHOWN) push_group_text(L, member, depth + 1);
+  else lua_getfield(L, member, "message"), luaL_tolstring(L, -1, NULL);
+  lua_replace(L, member);
+  lua_settop(L, member);
+}
+
+/* One line that names the members, as many as a line can hold. */
+static void push_group_text (lua_State *L, int group, int depth) {
   luaL_Buffer b;
   lua_Integer n;
-  lua_settop(L, 1);
-  lua_getfield(L, 1, "errors");
-  n = luaL_len(L, 2);
+  int errors;
+  luaL_checkstack(L, 12, "error group");
+  lua_getfield(L, group, "errors");
+  errors = lua_gettop(L);
+  n = luaL_len(L, errors);
   luaL_buffinit(L, &b);
   luaL_addstring(&b, n == 1 ? "one task failed:" : "several tasks failed:");
   for (lua_Integer i = 1; i <= n; i++) {
     luaL_addstring(&b, i == 1 ? " " : "; ");
-    lua_geti(L, 2, i);
-    luaL_tolstring(L, -1, NULL);
-    lua_remove(L, -2);
+    if (luaL_bufflen(&b) > LINE_SHOWN) {
+      lua_pushfstring(L, "and %I more", (LUAI_UACINT)(n - i + 1));
+      luaL_addvalue(&b);
+      break;
+    }
+    lua_geti(L, errors, i);
+    push_member_text(L, depth);
     luaL_addvalue(&b);
   }
   luaL_pushresult(&b);
+  lua_replace(L, errors);
+}
+
+/*
+** tostring(group) --> "several tasks failed: ...; ..."
+*/
+static int l_group_tostring (lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  push_group_text(L, 1, 1);
   return 1;
 }
 

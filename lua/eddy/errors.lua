@@ -21,22 +21,39 @@ local Error = {}
 ---@field errors any[]        in the order in which the members failed
 ---@field tracebacks string[] of each, where there is one
 
-local function indent(text) return (text:gsub("\n", "\n  ")) end
+local DEEPEST = 20 -- levels that are indented; what lies deeper stands below that
+
+local function margin(depth) return ("  "):rep(math.min(depth, DEEPEST)) end
+
+--- Add a text whose lines after the first are indented to `inner`.
+local function add(lines, depth, text, inner)
+  lines[#lines + 1] = margin(depth) .. text:gsub("\n", "\n" .. margin(inner or depth))
+end
 
 local function is_ours(value)
   local meta = getmetatable(value)
   return meta == core.Error or meta == core.ErrorGroup
 end
 
-local function report_of(value) return is_ours(value) and value:report() or tostring(value) end
+local add_story
 
-local function add_members(lines, err)
+--- Add what belongs to an error: one of ours with its whole story, any other with the traceback that was kept of it.
+local function add_part(lines, depth, lead, value, path, traceback)
+  add(lines, depth, lead .. tostring(value), depth + 1)
+  if is_ours(value) then add_story(lines, depth + 1, value, path)
+  elseif traceback then add(lines, depth + 1, traceback) end
+end
+
+--- All but the first line. `path` are the errors that this one lies in: a script can make it lie in itself.
+function add_story(lines, depth, err, path)
+  if path[err] then return add(lines, depth, "(as above)") end
+  path[err] = true
+  if err.traceback then add(lines, depth, err.traceback) end
   local tracebacks = err.tracebacks or {}
-  for i, member in ipairs(err.errors or {}) do
-    local text = report_of(member)
-    if not is_ours(member) and tracebacks[i] then text = text .. "\n" .. tracebacks[i] end
-    lines[#lines + 1] = indent(("%d. %s"):format(i, text))
-  end
+  for i, member in ipairs(err.errors or {}) do add_part(lines, depth, i .. ". ", member, path, tracebacks[i]) end
+  if err.cause ~= nil then add_part(lines, depth, "caused by ", err.cause, path) end
+  for _, other in ipairs(err.suppressed or {}) do add_part(lines, depth, "suppressed: ", other, path) end
+  path[err] = nil
 end
 
 --- The whole story in several lines: the error, where it was raised and through which tasks it went,
@@ -44,12 +61,7 @@ end
 ---@return string
 function Error:report()
   local lines = { tostring(self) }
-  if self.traceback then lines[#lines + 1] = self.traceback end
-  add_members(lines, self)
-  if self.cause ~= nil then lines[#lines + 1] = "caused by " .. indent(report_of(self.cause)) end
-  for _, other in ipairs(self.suppressed or {}) do
-    lines[#lines + 1] = "suppressed: " .. indent(report_of(other))
-  end
+  add_story(lines, 0, self, {})
   return table.concat(lines, "\n")
 end
 
