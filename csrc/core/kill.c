@@ -2,7 +2,8 @@
 /*
 ** The kill: a task ends now, whatever it does. Children come before parents, and nothing is
 ** recursive, because a chain of tasks may be as long as memory. What a killed task was granted goes
-** back; its '<close>' variables run once and cannot wait; its blocks are taken away.
+** back; its '<close>' variables run once and cannot wait; its blocks are taken away. Its error says
+** why it had been cancelled.
 */
 #include "core/block.h"
 #include "core/ending.h"
@@ -10,8 +11,37 @@
 #include "core/loop.h"
 #include "core/task.h"
 
+/* The outermost cancellation around it that reaches it, were it not for shields; NULL if there is none. */
+static ed_scope *cause_of (const ed_task *task) {
+  ed_scope *at = task->scope;
+  while (at != NULL && at->cause == NULL) at = at->parent;
+  return at != NULL ? at->cause : NULL;
+}
+
+/* (task) */
+static int l_keep_cause (lua_State *L) {
+  ed_task *task = lua_touserdata(L, 1);
+  ed_task_push(L, task);
+  ed_cancel_push_kill(L, task, cause_of(task));
+  lua_setiuservalue(L, -2, 1);
+  task->shape = 1;
+  return 0;
+}
+
+/* Whoever awaits it learns why it was cancelled, unless it has an error already. */
+static void keep_cause (ed_task *task) {
+  lua_State *L = task->loop->L;
+  bool is_asked_for = task->ref != NULL || task->is_held;
+  if (task->shape != 0 || !is_asked_for || task->loop->is_closing) return;
+  if (cause_of(task) == NULL) return;
+  lua_pushcfunction(L, l_keep_cause);
+  lua_pushlightuserdata(L, task);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
 /* From here on the task waits for nothing and cannot be woken; what it was granted goes back. */
 static void begin_kill (ed_task *task) {
+  keep_cause(task);
   task->is_killed = true;
   task->barred++;
   task->state = ED_TASK_RUNNING; /* its children's ends must not wake it */

@@ -219,12 +219,13 @@ static void push_reason (lua_State *L, ed_loop *loop, ed_scope *scope) {
   lua_pushstring(L, why_text[scope->why]);
 }
 
-static void make_error (lua_State *L, ed_loop *loop, ed_scope *scope) {
-  char text[160] = "task cancelled";
+static void make_error (lua_State *L, ed_loop *loop, ed_scope *scope, const char *what) {
+  char text[200];
+  snprintf(text, sizeof text, "%s", what);
   push_reason(L, loop, scope);
   if (lua_isstring(L, -1)) {
     lua_pushvalue(L, -1); /* a number becomes text here, not where the script finds it */
-    snprintf(text, sizeof text, "task cancelled: %.120s", lua_tostring(L, -1));
+    snprintf(text, sizeof text, "%s: %.120s", what, lua_tostring(L, -1));
     lua_pop(L, 1);
   }
   ed_error_push(L, "cancelled", NULL, NULL, NULL, text);
@@ -253,10 +254,17 @@ void ed_cancel_push (lua_State *L, ed_loop *loop, ed_scope *scope) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->cancels);
   if (lua_rawgetp(L, -1, scope) != LUA_TTABLE) {
     lua_pop(L, 1);
-    make_error(L, loop, scope);
+    make_error(L, loop, scope, "task cancelled");
     keep_error(L, scope, lua_absindex(L, -2), lua_absindex(L, -1));
   }
   lua_remove(L, -2);
+}
+
+void ed_cancel_push_kill (lua_State *L, ed_task *task, ed_scope *scope) {
+  luaL_checkstack(L, 8, "cancellation");
+  make_error(L, task->loop, scope,
+    task->swallowed > 0 ? "task killed, for it kept catching its cancellation"
+                        : "task killed");
 }
 
 /*

@@ -96,6 +96,9 @@ void ed_cancel_site (lua_State *L, ed_loop *loop, ed_scope *scope);
 /* Push the cancellation error of 'scope', the same object each time. */
 void ed_cancel_push (lua_State *L, ed_loop *loop, ed_scope *scope);
 
+/* Push an error for 'task', which is killed where 'scope' is cancelled: with that reason, its own object. */
+void ed_cancel_push_kill (lua_State *L, ed_task *task, ed_scope *scope);
+
 /* Raise the cancellation that applies to the running task. */
 int ed_cancel_raise (lua_State *L, ed_task *task);
 
