@@ -106,12 +106,17 @@ bool ed_nest_is_outside (const ed_task *task) {
     && nest->at[nest->depth - 1].scope == task->scope;
 }
 
-static void close_one (ed_loop *loop, lua_State *co) {
+/* What a '<close>' variable raises has nobody else to go to; without memory it cannot be told. */
+static void close_one (ed_task *task, lua_State *co) {
+  ed_loop *loop = task->loop;
   lua_State *outer = loop->closing;
+  int before = lua_status(co), status;
   loop->closing = co;
   ed_slice_closes_next(loop);
-  lua_closethread(co, loop->L);
+  status = lua_closethread(co, loop->L);
   loop->closing = outer;
+  if (before != LUA_OK && before != LUA_YIELD) return; /* it had failed before */
+  if (status != LUA_OK && status != LUA_ERRMEM) ed_task_report_clean_up(task, co);
 }
 
 void ed_nest_close (ed_task *task) {
@@ -119,9 +124,9 @@ void ed_nest_close (ed_task *task) {
   while (nest != NULL && nest->depth > 0) {
     lua_State *co = task->leaf;
     leave(task);
-    close_one(task->loop, co);
+    close_one(task, co);
   }
-  close_one(task->loop, task->co);
+  close_one(task, task->co);
 }
 
 int ed_nest_raise_blocked (lua_State *L, ed_task *task) {

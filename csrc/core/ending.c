@@ -39,7 +39,7 @@ static void call_killed (ed_task *task) {
   int top = lua_gettop(L);
   push_call(L, task);
   task->loop->closing = L; /* what scripts have put into generators may run here */
-  lua_pcall(L, 1, 0, 0);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) ed_task_report_clean_up(task, L);
   task->loop->closing = outer;
   lua_settop(L, top);
 }

@@ -3,7 +3,8 @@
 ** The kill: a task ends now, whatever it does. Children come before parents, and nothing is
 ** recursive, because a chain of tasks may be as long as memory. What a killed task was granted goes
 ** back; its '<close>' variables run once and cannot wait; its blocks are taken away. Its error says
-** why it had been cancelled.
+** why it had been cancelled. What its members and its clean-up failed with, which it cannot raise
+** any more, goes to config.on_error.
 */
 #include "core/block.h"
 #include "core/ending.h"
@@ -68,10 +69,21 @@ static ed_task *live_child (ed_task *task) {
   }
 }
 
+/* Nobody will raise what the children of 'scope' have failed with. */
+static void report_failures (ed_scope *scope) {
+  if (scope->host->loop->is_closing) return;
+  for (ed_link *at = scope->children.next; at != &scope->children; at = at->next)
+    if (ED_OF(at, ed_task, sibling)->state == ED_TASK_FAILED)
+      ed_task_report(ED_OF(at, ed_task, sibling));
+}
+
 /* Blocks and failed children of a task that has no live ones. */
 static void discard_scopes (ed_task *task) {
-  while (task->scope != &task->root)
+  while (task->scope != &task->root) {
+    report_failures(task->scope);
     ed_block_discard(task->loop->L, (ed_block *)task->scope);
+  }
+  report_failures(&task->root);
   ed_scope_release_children(&task->root);
   task->root.is_closed = true;
 }

@@ -199,6 +199,9 @@ bool ed_task_cancel (ed_task *task, ed_why why);
 /* The task failed and nobody can be told: config.on_error gets it. */
 void ed_task_report (ed_task *task);
 
+/* The clean-up of a killed task raised what is at the top of 'co' (popped): on_error gets it. */
+void ed_task_report_clean_up (ed_task *task, lua_State *co);
+
 /* Tell config.on_error about a task that lives, by an error object. Never raises. */
 void ed_task_warn (
   lua_State *L, ed_task *task, const char *kind, const char *code, const char *text);

@@ -19,11 +19,13 @@ typedef struct joining {
   ed_op op;
   ed_watch watch;
   ed_task_ref *ref; /* anchored by the waiter's first argument */
+  bool is_last;     /* of those who were told of the end */
 } joining;
 
 static void task_ended (ed_watch *watch, ed_task *task) {
-  (void)task;
-  ed_op_complete(&ED_OF(watch, joining, watch)->op, 0);
+  joining *j = ED_OF(watch, joining, watch);
+  j->is_last = ed_list_is_empty(&task->watchers);
+  ed_op_complete(&j->op, 0);
 }
 
 static ed_verdict cancel_join (ed_op *op) {
@@ -61,6 +63,21 @@ static void describe_join (const ed_op *op, char *text, size_t room) {
   ed_task_describe(((const joining *)op)->ref, text, room);
 }
 
+static int report_given_back (lua_State *L);
+
+/* The failure that it was to raise: with the last who was told of it goes to on_error. */
+static void give_back_failure (lua_State *co, ed_op *op) {
+  const joining *j = (const joining *)op;
+  lua_State *L = op->loop->L;
+  if (!j->is_last || ed_ref_state(j->ref) != ED_TASK_FAILED || op->loop->is_closing)
+    return;
+  lua_pushcfunction(L, report_given_back);
+  lua_pushlightuserdata(L, op->loop);
+  lua_pushvalue(co, 1);
+  lua_xmove(co, L, 1);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
 /* Nothing is to be freed of one on the C stack. */
 static void drop_join (ed_op *op) {
   if (op->size > 0) ed_op_free(op);
@@ -73,6 +90,7 @@ static const ed_optype await_type = {
   .drop = drop_join,
   .is_internal = true,
   .describe = describe_join,
+  .give_back = give_back_failure,
 };
 
 static const ed_optype join_type = {
@@ -82,6 +100,7 @@ static const ed_optype join_type = {
   .drop = drop_join,
   .is_internal = true,
   .describe = describe_join,
+  .give_back = give_back_failure,
 };
 
 static int push_end (
@@ -453,6 +472,48 @@ void ed_task_report (ed_task *task) {
   lua_pop(L, 1);
 }
 
+/* (loop, reference of a task that failed) */
+static int report_given_back (lua_State *L) {
+  ed_loop *loop = lua_touserdata(L, 1);
+  ed_ref_push_first(L, lua_touserdata(L, 2), 2);
+  lua_replace(L, 1);
+  return hand_to_on_error(L, loop);
+}
+
+/* (task, err): nobody is told any more while the runtime closes, or by what only ends it in time. */
+static int report_clean_up (lua_State *L) {
+  ed_task *task = lua_touserdata(L, 1);
+  ed_task_push(L, task);
+  lua_replace(L, 1);
+  lua_insert(L, 1);
+  return hand_over(L, task->loop, "error in the clean-up of a killed task: ");
+}
+
+/*
+** That a wait is refused there is part of being killed, and no news. Nor is nil, which Lua 5.4.4 makes of
+** any error in the clean-up of one that waited in a block: it calls a message handler that has gone.
+*/
+static bool is_no_news (lua_State *co) {
+  if (lua_isnil(co, -1)) return true;
+  return lua_type(co, -1) == LUA_TSTRING
+    && strstr(lua_tostring(co, -1), "cannot await: task is being killed") != NULL;
+}
+
+void ed_task_report_clean_up (ed_task *task, lua_State *co) {
+  lua_State *L = task->loop->L;
+  bool is_told = !task->loop->is_closing && !ed_limits_has_excess(task)
+    && !is_no_news(co);
+  if (co == L) lua_pushvalue(L, -1);
+  else lua_xmove(co, L, 1);
+  if (is_told) {
+    lua_pushcfunction(L, report_clean_up);
+    lua_pushlightuserdata(L, task);
+    lua_rotate(L, -3, 2);
+    if (lua_pcall(L, 2, 0, 0) == LUA_OK) return;
+  }
+  lua_pop(L, 1);
+}
+
 /*
 ** core.report(err)
 ** For library code whose error has nobody else to go to.
@@ -499,7 +560,8 @@ void ed_task_warn_swallowed (lua_State *L, ed_task *task) {
   lua_Debug at;
   snprintf(text, sizeof text, "a task keeps catching its cancellation");
   if (find_line(L, &at))
-    snprintf(text, sizeof text, "a task keeps catching its cancellation at %s:%d",
+    snprintf(text, sizeof text,
+      "a task keeps catching its cancellation at %s:%d: eddy.pcall lets it through",
       at.short_src, at.currentline);
   ed_task_warn(L, task, "cancelled", "swallowed", text);
 }
