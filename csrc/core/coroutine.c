@@ -13,6 +13,7 @@
 #include "core/block.h"
 #include "core/class.h"
 #include "core/limits.h"
+#include "core/place.h"
 #include "core/slice.h"
 #include "core/task_ref.h"
 #include "core/trace.h"
@@ -134,10 +135,10 @@ int ed_nest_raise_blocked (lua_State *L, ed_task *task) {
   for (int i = nest != NULL ? nest->depth : 0; i-- > 0;) {
     const level *l = &nest->at[i];
     if (l->blocked_in == NULL) continue;
-    if (l->blocked_in == l->outer) return ed_raise_blocked(L, l->blocked_in);
+    if (l->blocked_in == l->outer) return ed_raise_blocked(L, task->loop, l->blocked_in);
     break;
   }
-  return luaL_error(L,
+  return ed_place_error(L, task->loop,
     "cannot await inside a plain coroutine (one of the stock library); use "
     "eddy.coroutine");
 }

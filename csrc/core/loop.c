@@ -22,6 +22,7 @@
 #include "core/block.h"
 #include "core/handle.h"
 #include "core/limits.h"
+#include "core/place.h"
 #include "core/probe.h"
 #include "core/slice.h"
 
@@ -123,7 +124,7 @@ int ed_loop_use (ed_loop *loop, uv_loop_t *uv) {
 uv_loop_t *ed_loop_uv (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
   if (!loop->is_running)
-    luaL_error(L, "the loop does not run: call this inside eddy.run");
+    ed_place_error(L, loop, "the loop does not run: call this inside eddy.run");
   return loop->uv;
 }
 

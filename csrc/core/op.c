@@ -12,6 +12,7 @@
 #include "core/coroutine.h"
 #include "core/error.h"
 #include "core/loop.h"
+#include "core/place.h"
 #include "core/task.h"
 
 enum { CLEARED_BY_HAND = 128 }; /* bytes */
@@ -56,29 +57,33 @@ static bool find_finalizer (lua_State *co) {
   return false;
 }
 
-int ed_raise_blocked (lua_State *L, lua_State *co) {
+int ed_raise_blocked (lua_State *L, ed_loop *loop, lua_State *co) {
   lua_Debug at;
-  if (find_finalizer(co)) return luaL_error(L, "cannot await in a finalizer");
+  if (find_finalizer(co)) return ed_place_error(L, loop, "cannot await in a finalizer");
   for (int level = 1; lua_getstack(co, level, &at); level++) {
     const char *name;
     lua_getinfo(co, "nS", &at);
     if (*at.what != 'C') continue;
     name = function_name(co, &at);
     if (can_suspend(name)) continue;
-    return luaL_error(
-      L, "cannot await inside '%s' (a C function that cannot be suspended)", name);
+    return ed_place_error(
+      L, loop, "cannot await inside '%s' (a C function that cannot be suspended)", name);
   }
-  return luaL_error(L, "cannot await here (inside C code that cannot be suspended)");
+  return ed_place_error(
+    L, loop, "cannot await here (inside C code that cannot be suspended)");
 }
 
 static int raise_impossible (lua_State *L, ed_loop *loop) {
-  if (loop->is_closing) return luaL_error(L, "cannot await: task is being killed");
+  if (loop->is_closing)
+    return ed_place_error(L, loop, "cannot await: task is being killed");
   if (loop->current == NULL)
-    return luaL_error(L, "cannot await outside a task; use eddy.run");
+    return ed_place_error(L, loop, "cannot await outside a task; use eddy.run");
   if (loop->current->is_killed)
-    return luaL_error(L, "cannot await: task is being killed");
-  if (loop->current->atomic > 0) return luaL_error(L, "cannot await inside eddy.atomic");
-  if (loop->current->leaf == L && !lua_isyieldable(L)) return ed_raise_blocked(L, L);
+    return ed_place_error(L, loop, "cannot await: task is being killed");
+  if (loop->current->atomic > 0)
+    return ed_place_error(L, loop, "cannot await inside eddy.atomic");
+  if (loop->current->leaf == L && !lua_isyieldable(L))
+    return ed_raise_blocked(L, loop, L);
   return ed_nest_raise_blocked(L, loop->current);
 }
 

@@ -171,7 +171,7 @@ int ed_finish_true (lua_State *L, ed_op *op);
 void ed_op_abandon (ed_task *task);
 
 /* Name the C function on the stack of 'co' that cannot be suspended, in an error of L. */
-int ed_raise_blocked (lua_State *L, lua_State *co);
+int ed_raise_blocked (lua_State *L, ed_loop *loop, lua_State *co);
 
 /* A scope wants 'task' back: ask its operation, once. Never touches Lua. */
 void ed_task_interrupt (ed_task *task);

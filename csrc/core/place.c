@@ -4,6 +4,7 @@
 */
 #include "core/place.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,6 +31,28 @@ bool ed_place_is_library (lua_State *L, const ed_loop *loop) {
   lua_Debug at;
   return lua_getstack(L, 0, &at) && lua_getinfo(L, "S", &at)
     && is_source_of_library(loop, at.source);
+}
+
+/* The level of the caller; outside of a script's code nobody is blamed, as luaL_where does. */
+static int level_to_blame (lua_State *L, const ed_loop *loop) {
+  lua_Debug at;
+  int level = 1;
+  while (lua_getstack(L, level, &at) && lua_getinfo(L, "S", &at)) {
+    bool is_between = level > 1 && *at.what == 'C';
+    if (!is_between && !is_source_of_library(loop, at.source)) break;
+    level++;
+  }
+  return level;
+}
+
+int ed_place_error (lua_State *L, const ed_loop *loop, const char *format, ...) {
+  va_list args;
+  luaL_where(L, level_to_blame(L, loop));
+  va_start(args, format);
+  lua_pushvfstring(L, format, args);
+  va_end(args);
+  lua_concat(L, 2);
+  return lua_error(L);
 }
 
 bool ed_place_find (lua_State *co, const ed_loop *loop, char *text) {

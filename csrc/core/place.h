@@ -15,6 +15,12 @@ void ed_place_library (lua_State *L, ed_loop *loop);
 /* Is what runs in L now the library's? */
 bool ed_place_is_library (lua_State *L, const ed_loop *loop);
 
+/*
+** As luaL_error, with the position of the function that called, or, where that is the library's own, of
+** the script that called the library.
+*/
+int ed_place_error (lua_State *L, const ed_loop *loop, const char *format, ...);
+
 /* "file:line" of the innermost line of the script in 'co' into 'text'; false if there is none. */
 bool ed_place_find (lua_State *co, const ed_loop *loop, char *text);
 

@@ -15,6 +15,7 @@
 #include "core/block.h"
 #include "core/error.h"
 #include "core/loop.h"
+#include "core/place.h"
 #include "core/site.h"
 #include "core/task.h"
 
@@ -279,7 +280,8 @@ bool ed_cancel_is_overdue (ed_task *task) {
 
 int ed_cancel_raise (lua_State *L, ed_task *task) {
   ed_scope *cause = task->scope->cause;
-  if (cause == NULL) return luaL_error(L, "cannot await: task is being killed");
+  if (cause == NULL)
+    return ed_place_error(L, task->loop, "cannot await: task is being killed");
   task->swallowed++;
   if (task->swallowed == SWALLOW_WARN) ed_task_warn_swallowed(L, task);
   if (task->swallowed >= SWALLOW_KILL || ed_cancel_is_overdue(task))

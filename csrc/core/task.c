@@ -22,6 +22,7 @@
 #include "core/error.h"
 #include "core/limits.h"
 #include "core/loop.h"
+#include "core/place.h"
 #include "core/site.h"
 #include "core/slice.h"
 #include "core/task_ref.h"
@@ -290,7 +291,7 @@ static void begin_life (ed_task *task, ed_scope *owner) {
 static void check_owner (lua_State *L, ed_loop *loop, const ed_scope *owner) {
   if (owner->is_closed || loop->is_closing
     || (owner->host != NULL && owner->host->is_killed))
-    luaL_error(L, "cannot spawn: the block has ended");
+    ed_place_error(L, loop, "cannot spawn: the block has ended");
 }
 
 /*

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/limits.h"
 #include "core/loop.h"
+#include "core/place.h"
 #include "core/task_ref.h"
 #include "core/trace.h"
 
@@ -174,8 +175,9 @@ static int l_task_join (lua_State *L) { return wait_for(L, &join_type); }
 /* ---- spawn ---- */
 
 static ed_task *check_spawner (lua_State *L) {
-  ed_task *task = ed_loop_of(L)->current;
-  if (task == NULL) luaL_error(L, "cannot spawn outside a task; use eddy.run");
+  ed_loop *loop = ed_loop_of(L);
+  ed_task *task = loop->current;
+  if (task == NULL) ed_place_error(L, loop, "cannot spawn outside a task; use eddy.run");
   return task;
 }
 

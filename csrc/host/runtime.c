@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/place.h"
 #include "core/trace.h"
 
 /* ---- references ---- */
@@ -214,7 +215,8 @@ eddy *ed_host_of (lua_State *L) {
   int status;
   if (loop == NULL) luaL_error(L, "cannot await: eddy is not loaded, or closed");
   if (loop->host != NULL) return loop->host;
-  if (!loop->is_running) luaL_error(L, "cannot await outside a task; use eddy.run");
+  if (!loop->is_running)
+    ed_place_error(L, loop, "cannot await outside a task; use eddy.run");
   if ((e = ed_host_new()) == NULL) luaL_error(L, "not enough memory");
   if ((status = ed_host_open(e, loop)) < 0) {
     eddy_release(e);
