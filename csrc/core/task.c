@@ -201,11 +201,19 @@ static int joined_k (lua_State *L, int status, lua_KContext ctx);
 
 static int ending_k (lua_State *L, int status, lua_KContext ctx);
 
+/* A group that no <close> variable held, with members in it. */
+static void warn_unclosed (lua_State *L, ed_task *task) {
+  if (!lua_checkstack(L, 8)) return; /* perhaps above very many results */
+  ed_task_warn(L, task, "closed", "unclosed",
+    "a group was still open when its task ended, and its members are cancelled: "
+    "write local group <close> = eddy.group()");
+}
+
 static int end_of_body (lua_State *L, ed_task *task) {
   while (task->scope != &task->root) { /* groups that no <close> variable held */
     ed_scope *open = task->scope;
     if (open->live > 0) {
-      ed_scope_cancel(open, ED_BY_END);
+      if (ed_scope_cancel(open, ED_BY_END)) warn_unclosed(L, task);
       return ed_task_join_children(L, open, (lua_KContext)task, joined_k);
     }
     ed_block_discard(L, (ed_block *)open);

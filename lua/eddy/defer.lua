@@ -40,6 +40,19 @@ function Defer:__close(err)
   run(self, err)
 end
 
+--- Nobody closed it: the word `<close>` was forgotten. The function does not run here, where nothing can wait and
+--- what it needs may be gone.
+function Defer:__gc()
+  local fn = self.fn_
+  if fn == nil then return end
+  local at = type(fn) == "function" and debug.getinfo(fn, "S") or { short_src = "?", linedefined = 0 }
+  core.report(core.error {
+    kind = "closed", code = "unclosed", op = "defer",
+    message = ("the function at %s:%d never ran: write local _ <close> = eddy.defer(...)"):format(
+      at.short_src, at.linedefined),
+  })
+end
+
 function Defer:__tostring()
   return self.fn_ and "eddy.Defer (pending)" or "eddy.Defer (done)"
 end
