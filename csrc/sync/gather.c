@@ -515,12 +515,19 @@ static void check_members (lua_State *L, ed_loop *loop, uint32_t n, bool is_list
   }
 }
 
+/* Members behind a list would not be looked at, and options there are none. */
+static void take_rest (lua_State *L) {
+  if (lua_gettop(L) > 1)
+    luaL_argcheck(L, lua_isnil(L, 2), 2, "nothing comes behind a list of members");
+  lua_settop(L, 1);
+}
+
 static int run_members (lua_State *L, gather_mode mode) {
   ed_loop *loop = ed_loop_of(L);
   bool is_list = lua_istable(L, 1);
   uint32_t n;
   if (mode != GATHER_ALL) luaL_checktype(L, 1, LUA_TTABLE);
-  if (is_list) lua_settop(L, 1);
+  if (is_list) take_rest(L);
   n = is_list ? take_list(L) : (uint32_t)lua_gettop(L);
   if (n == 0 && mode >= GATHER_RACE) return luaL_argerror(L, 1, "no members");
   if (!ed_may_wait(L, loop)) check_members(L, loop, n, is_list);
