@@ -302,8 +302,7 @@ function TestGenerators:test_s162_the_whole_chain_is_looked_at()
   closing:close()
 end
 
--- Preemption comes with slices, which are not there yet; what is tested is the half about suspension.
-function TestGenerators:test_s163_a_users_hook_stays()
+local function over_suspension()
   local lines, others = 0, 0
   local function hook() lines = lines + 1 end
   local task = eddy.spawn(function()
@@ -324,6 +323,39 @@ function TestGenerators:test_s163_a_users_hook_stays()
   lu.assertNil(others)                               -- it is that task's alone
   local next_one = eddy.spawn(function() return (debug.gethook()) end)
   lu.assertNil(next_one:await())                     -- and not that of whoever gets its coroutine
+end
+
+local function over_preemption()
+  for _, how in ipairs { { "l", 0 }, { "", 1000 } } do
+    local calls, others = 0, 0
+    local function hook() calls = calls + 1 end
+    local task = eddy.spawn(function()
+      debug.sethook(hook, how[1], how[2])
+      local n, till = 0, os.clock() + 20
+      while others < 5 and os.clock() < till do n = n + 1 end   -- never waits
+      local at_end = calls
+      for _ = 1, 10000 do n = n + 1 end
+      local kept = table.pack(debug.gethook())
+      debug.sethook()
+      return kept, others == 5 and at_end > 0 and calls > at_end
+    end)
+    for _ = 1, 5 do
+      eddy.sleep(0)
+      others = others + 1
+      lu.assertNil((debug.gethook()))
+    end
+    local kept, goes_on = task:await()
+    lu.assertEquals({ kept[1] == hook, kept[2], kept[3], goes_on }, { true, how[1], how[2], true })
+  end
+end
+
+function TestGenerators:test_outside_s163_a_users_hook_stays()
+  eddy.config { clock = "manual" }
+  local ok, err = pcall(eddy.run, over_suspension)
+  eddy.config { slice = 0.002 }
+  if ok then ok, err = pcall(eddy.run, over_preemption) end
+  eddy.config { slice = false, clock = false }
+  if not ok then error(err, 0) end
 end
 
 return { TestGenerators = TestGenerators }

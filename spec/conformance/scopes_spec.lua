@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Statements 29 to 54: cancellation scopes and shields. One test for each, named by its number.
+-- luacheck: ignore 512 (a loop that is left at once)
 local lu = ...
 local eddy = require "eddy"
 
@@ -23,6 +24,70 @@ end
 
 local function is_cancelled(ok, err) return not ok and eddy.is(err, "cancelled") end
 
+-- Every wait that could end at once; what it would have taken is still there.
+local function waits_that_would_not_block()
+  local done, event, future = eddy.spawn(function() return "value" end), eddy.event(), eddy.future()
+  done:await()
+  event:set()
+  future:set "value"
+  local queue, full, lock, free = eddy.queue(), eddy.queue(1), eddy.lock(), eddy.semaphore(2)
+  local limit, opened, put = eddy.ratelimit(1, 1000), 0, eddy.queue(5)
+  local pool <close> = eddy.pool { open = function() opened = opened + 1 return {} end }
+  local used = eddy.pool { open = function() return {} end }
+  used:get():release()
+  queue:put "item"
+  full:put "item"
+  local function nothing() error "ran" end
+  local waits = {
+    sleep = function() eddy.sleep(-1) end,
+    sleep_until = function() eddy.sleep_until(0) end,
+    await = function() done:await() end,
+    join = function() done:join() end,
+    gather = function() eddy.gather(done) end,
+    gather_nothing = function() eddy.gather {} end,
+    gather_function = function() eddy.gather(nothing) end,
+    settle = function() eddy.settle { done } end,
+    race = function() eddy.race { done } end,
+    any = function() eddy.any { done } end,
+    as_completed = function() for _ in eddy.as_completed { done } do return end end,
+    map = function() eddy.map({ 1 }, nothing) end,
+    map_nothing = function() eddy.map({}, nothing) end,
+    each = function() eddy.each(nothing, nothing) end,
+    start = function() eddy.group(function(group) group:start(nothing) end) end,
+    event = function() event:wait() end,
+    future = function() future:await() end,
+    get = function() queue:get() end,
+    iter = function() for _ in queue:iter() do return end end,
+    put = function() put:put "item" end,
+    join_queue = function() eddy.queue():join() end,
+    acquire = function() free:acquire() end,
+    with = function() free:with(nothing) end,
+    lock = function() lock:acquire() end,
+    lock_with = function() lock:with(nothing) end,
+    barrier = function() eddy.barrier(1):wait() end,
+    select = function() eddy.select { queue } end,
+    select_event = function() eddy.select { event, queue, timeout = 0 } end,
+    ratelimit = function() limit:acquire() end,
+    pool = function() pool:get() end,
+    pool_idle = function() used:get() end,
+    pool_timeout = function() used:get { timeout = 1 } end,
+    callback = function() eddy.await(function(resolve) resolve(nothing) error "ran" end) end,
+    offload = function() eddy.offload(function() return 1 end) end,
+    closed = function() local closed = eddy.queue() closed:close() closed:get() end,
+  }
+  eddy.group(function(group)
+    group:cancel "why"
+    for name, wait in pairs(waits) do
+      local ok, err = pcall(wait)
+      lu.assertEquals({ name, ok, eddy.is(err, "cancelled") and err.reason }, { name, false, "why" })
+    end
+  end)
+  lu.assertEquals({ queue:size(), put:size(), full:size(), free:available(), lock:locked(), opened }, { 1, 0, 1, 2, false, 0 })
+  lu.assertTrue(eddy.within(1, limit.acquire, limit))
+  lu.assertEquals({ used:stats().idle, used:stats().open, eddy.stats().operations }, { 1, 1, 0 })
+  used:close()
+end
+
 function TestScopes:test_s029_every_checkpoint_raises_until_the_scope_is_left()
   local free, done, count = eddy.semaphore(100), eddy.spawn(function() end), 0
   done:await()
@@ -34,6 +99,7 @@ function TestScopes:test_s029_every_checkpoint_raises_until_the_scope_is_left()
     end
   end)
   lu.assertEquals({ count, free:available() }, { 5, 100 })
+  waits_that_would_not_block()
 end
 
 function TestScopes:test_s030_outside_of_the_scope_nothing_raises()

@@ -398,7 +398,7 @@ function TestTasks:test_outside_s027_nothing_is_spawned_while_the_runtime_closes
   local lines = {}
   for line in result.stdout:gmatch "[^\n]+" do lines[#lines + 1] = line end
   lu.assertEquals(#lines, 2)
-  for i = 1, 2 do lu.assertStrMatches(lines[i], "false\t.*") end
+  for i = 1, 2 do lu.assertStrMatches(lines[i], "false\t.*cannot spawn: the block has ended") end
 end
 
 function TestTasks:test_outside_s028_refused_before_any_side_effect()
