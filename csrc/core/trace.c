@@ -116,6 +116,14 @@ static bool is_full (lua_State *L) {
   return true;
 }
 
+/* Is any Lua code on the stack? A body that has ended, whose children failed later, says nothing. */
+static bool has_line (lua_State *L) {
+  lua_Debug at;
+  for (int level = 1; lua_getstack(L, level, &at); level++)
+    if (lua_getinfo(L, "l", &at) && at.currentline > 0) return true;
+  return false;
+}
+
 /* Push the whole text for the error at 1 of the running task. */
 static void push_text (lua_State *L, ed_task *task) {
   char name[100] = "awaited by ", heading[100] = "in task ";
@@ -130,7 +138,8 @@ static void push_text (lua_State *L, ed_task *task) {
   if (is_full(L)) return;
   ed_task_name(L, task, name + 11, sizeof name - 11);
   lua_pushliteral(L, "\n");
-  luaL_traceback(L, L, task->loop->is_own_origin ? NULL : name, 1);
+  if (has_line(L)) luaL_traceback(L, L, task->loop->is_own_origin ? NULL : name, 1);
+  else lua_pushstring(L, name);
   add_spawning(L, task);
   lua_concat(L, 3);
 }

@@ -99,13 +99,21 @@ static int finish_put (lua_State *L, ed_op *op) {
   return put_closed(L);
 }
 
-static void describe_queue (const ed_queue *q, char *text, size_t room) {
-  snprintf(text, room, "a queue with %lld item%s, %lld unfinished",
-    (long long)q->items.size, q->items.size == 1 ? "" : "s", (long long)q->unfinished);
+static void describe_get (const ed_op *op, char *text, size_t room) {
+  (void)op;
+  snprintf(text, room, "an empty queue that nobody has closed");
 }
 
-static void describe_transfer (const ed_op *op, char *text, size_t room) {
-  describe_queue(((const transfer *)op)->queue, text, room);
+static void describe_put (const ed_op *op, char *text, size_t room) {
+  long long n = (long long)((const transfer *)op)->queue->items.size;
+  if (n == 0) snprintf(text, room, "a queue without room, which needs somebody to get");
+  else snprintf(text, room, "a full queue with %lld item%s", n, n == 1 ? "" : "s");
+}
+
+static void describe_join (const ed_op *op, char *text, size_t room) {
+  const ed_queue *q = ((const transfer *)op)->queue;
+  snprintf(text, room, "a queue with %lld item%s, %lld without task_done",
+    (long long)q->items.size, q->items.size == 1 ? "" : "s", (long long)q->unfinished);
 }
 
 static const ed_optype get_type = {
@@ -114,7 +122,7 @@ static const ed_optype get_type = {
   .cancel = ed_waitq_cancel,
   .drop = ed_drop_plain,
   .is_internal = true,
-  .describe = describe_transfer,
+  .describe = describe_get,
   .give_back = give_back_get,
 };
 
@@ -124,7 +132,7 @@ static const ed_optype put_type = {
   .cancel = ed_waitq_cancel,
   .drop = ed_drop_plain,
   .is_internal = true,
-  .describe = describe_transfer,
+  .describe = describe_put,
 };
 
 static const ed_optype join_type = {
@@ -133,7 +141,7 @@ static const ed_optype join_type = {
   .cancel = ed_waitq_cancel,
   .drop = ed_drop_plain,
   .is_internal = true,
-  .describe = describe_transfer,
+  .describe = describe_join,
 };
 
 static ed_queue *check_in (lua_State *L, ed_loop *loop) {
