@@ -297,7 +297,10 @@ static int l_shield (lua_State *L) {
   block->grace = ns;
   block->has_promise = ns != UINT64_MAX;
   if (block->has_promise) task->loop->timers.promised++;
-  if (ed_scope_is_besieged(&block->scope)) ed_block_besieged(&block->scope);
+  if (ed_scope_is_besieged(&block->scope)) {
+    if (ns == 0) ed_block_fire(block); /* over at entry, as a deadline that is past */
+    else ed_block_besieged(&block->scope);
+  }
   put_handler(L);
   return run_body(L, block, lua_gettop(L) - 2);
 }
