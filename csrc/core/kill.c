@@ -96,7 +96,8 @@ static void finish_kill (ed_task *task) {
   loop->current = task;
   ed_task_close(task);
   if (task->has_ending) ed_ending_kill(task);
-  loop->current = before;
+  loop->current = before != task ? before
+                                 : NULL; /* it may have closed the state itself */
   if (task->op != NULL) ed_op_abandon(task);
   ed_cancel_forget(loop->L, loop, &task->root);
   has_failed = ed_limits_fail(task) || task->outcome == ED_TASK_FAILED;

@@ -518,12 +518,13 @@ void ed_task_report_clean_up (ed_task *task, lua_State *co) {
 
 /*
 ** core.report(err)
-** For library code whose error has nobody else to go to.
+** For library code whose error has nobody else to go to. In the finalizers of a state that ends there
+** are no tasks any more.
 */
 static int l_report (lua_State *L) {
   ed_loop *loop = ed_loop_of(L);
   lua_settop(L, 1);
-  if (loop->current != NULL) ed_task_push(L, loop->current);
+  if (loop->current != NULL && !loop->is_closing) ed_task_push(L, loop->current);
   lua_settop(L, 2);
   return hand_to_on_error(L, loop);
 }
