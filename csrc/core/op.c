@@ -131,11 +131,34 @@ static int yielded_k (lua_State *L, int status, lua_KContext n) {
   return (int)n;
 }
 
-int ed_yield_with (lua_State *L, ed_task *task, int n) {
+static void queue_again (ed_task *task) {
   ed_list_append(&task->loop->ready, &task->ready);
   task->state = ED_TASK_READY;
   task->has_yielded = true;
+}
+
+int ed_yield_with (lua_State *L, ed_task *task, int n) {
+  queue_again(task);
   return lua_yieldk(L, 0, n, yielded_k);
+}
+
+/*
+** Members that go on in one turn may all have their say: several that fail are all raised, though the
+** first has cancelled the block. Who was told to stop by somebody, or by a deadline, stops.
+*/
+static bool is_told_to_stop (const ed_scope *cause) {
+  return cause != NULL && cause->why != ED_BY_FAILURE && cause->why != ED_BY_END;
+}
+
+static int let_run_k (lua_State *L, int status, lua_KContext task) {
+  (void)status;
+  if (!is_told_to_stop(((ed_task *)task)->scope->cause)) return 0;
+  return ed_cancel_raise(L, (ed_task *)task);
+}
+
+int ed_yield (lua_State *L, ed_task *task) {
+  queue_again(task);
+  return lua_yieldk(L, 0, (lua_KContext)task, let_run_k);
 }
 
 /* memset is a call, which costs more than all that most operations are. */

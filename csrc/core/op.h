@@ -97,6 +97,13 @@ int ed_op_refuse (lua_State *L, ed_loop *loop);
 int ed_yield_with (lua_State *L, ed_task *task, int n);
 
 /*
+** The same with nothing in hand: there is no result that a cancel of that time could lose, so it is
+** raised here and not at the next checkpoint; but for one that a sibling's failure or end has made in
+** the same turn, which came no sooner than what this task does next.
+*/
+int ed_yield (lua_State *L, ed_task *task);
+
+/*
 ** Checkpoint, then a new operation of 'size' bytes (cleared) hung on the running task.
 ** Raises as ed_checkpoint does, or when memory is short.
 */

@@ -55,7 +55,7 @@ static int sleep_until (lua_State *L, ed_task *task, uint64_t due) {
 static int l_sleep (lua_State *L) {
   uint64_t ns = ed_check_seconds(L, 1);
   ed_task *task = ed_checkpoint(L);
-  if (ns == 0) return ed_yield_with(L, task, 0);
+  if (ns == 0) return ed_yield(L, task);
   return sleep_until(L, task, ed_after(ed_loop_now(task->loop), ed_after(ns, 1)));
 }
 
@@ -66,7 +66,7 @@ static int l_sleep (lua_State *L) {
 static int l_sleep_until (lua_State *L) {
   uint64_t due = ed_check_seconds(L, 1);
   ed_task *task = ed_checkpoint(L);
-  if (due <= ed_loop_now(task->loop)) return ed_yield_with(L, task, 0);
+  if (due <= ed_loop_now(task->loop)) return ed_yield(L, task);
   return sleep_until(L, task, ed_after(due, 1));
 }
 
