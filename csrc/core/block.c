@@ -361,10 +361,13 @@ static int l_group_spawn_with (lua_State *L) {
 
 /*
 ** group:cancel([reason])
-** Cancels the members and, in the function form, the body; the block then ends normally.
+** Cancels the members and, in the function form, the body; the block then ends normally. A group
+** that has ended has nothing to cancel.
 */
 static int l_group_cancel (lua_State *L) {
-  ed_block *block = check_open(L);
+  ed_group *group = ed_class_check(L, ed_loop_of(L), 1, ED_CLASS_GROUP);
+  ed_block *block = group->block;
+  if (block == NULL) return 0;
   lua_settop(L, 2);
   if (block->scope.why == ED_NOT_CANCELLED) {
     ed_cancel_site(L, ed_loop_of(L), &block->scope);

@@ -74,9 +74,8 @@ static uint64_t from_float (lua_Number seconds) {
 }
 
 static uint64_t check_float (lua_State *L, int arg) {
-  int is_number;
-  lua_Number seconds = lua_tonumberx(L, arg, &is_number);
-  if (!is_number) luaL_typeerror(L, arg, "number");
+  lua_Number seconds = lua_tonumber(L, arg);
+  if (lua_type(L, arg) != LUA_TNUMBER) luaL_typeerror(L, arg, "number");
   luaL_argcheck(L, !isnan(seconds), arg, "number expected, got NaN");
   return from_float(seconds);
 }

@@ -239,6 +239,8 @@ static void check_option (lua_State *L, const char *name) {
   if (is_off) return;
   if (strcmp(name, "on_error") == 0 && !lua_isfunction(L, -1))
     luaL_error(L, "config option 'on_error' must be a function");
+  if (strcmp(name, "coroutine") == 0 && !lua_isboolean(L, -1))
+    luaL_error(L, "config option 'coroutine' must be a boolean");
   if (strcmp(name, "kill_grace") == 0
     && !(lua_type(L, -1) == LUA_TNUMBER && lua_tonumber(L, -1) >= 0))
     luaL_error(L, "config option 'kill_grace' must be seconds");

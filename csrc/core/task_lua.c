@@ -214,8 +214,9 @@ static void check_options (lua_State *L, int index) {
   for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1))
     if (!is_option(L, -2))
       luaL_error(L, "unknown spawn_with option '%s'", luaL_tolstring(L, -2, NULL));
-  if (lua_getfield(L, index, "name") != LUA_TNIL && !lua_isstring(L, -1))
-    luaL_error(L, "spawn_with option 'name' must be a string");
+  if (lua_getfield(L, index, "name") == LUA_TNIL) return;
+  if (!lua_isstring(L, -1)) luaL_error(L, "spawn_with option 'name' must be a string");
+  lua_tostring(L, -1); /* a number becomes one */
 }
 
 int ed_task_spawn_with (lua_State *L, ed_loop *loop, ed_scope *owner, int index) {
@@ -260,8 +261,8 @@ static int l_background (lua_State *L) {
 */
 static int l_current (lua_State *L) {
   ed_task *task = ed_loop_of(L)->current;
-  if (task == NULL) return 0;
-  ed_task_push(L, task);
+  if (task == NULL) lua_pushnil(L);
+  else ed_task_push(L, task);
   return 1;
 }
 

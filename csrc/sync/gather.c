@@ -440,11 +440,13 @@ static bool is_member (lua_State *L, const ed_task_ref *ref) {
   return true;
 }
 
-/* The value at the top cannot be member 'i'. */
-static int refuse_member (lua_State *L, uint32_t i, const ed_task_ref *ref) {
+/* The value at the top cannot be member 'i', which is an argument or in the list that is the only one. */
+static int refuse_member (
+  lua_State *L, uint32_t i, const ed_task_ref *ref, bool is_list) {
   if (ref != NULL) return luaL_error(L, "task cannot await itself");
-  return luaL_error(
-    L, "member %d: function or Task expected, got %s", (int)i, luaL_typename(L, -1));
+  return luaL_argerror(L, is_list ? 1 : (int)i,
+    lua_pushfstring(L, "member %d: function or Task expected, got %s", (int)i,
+      luaL_typename(L, -1)));
 }
 
 /* The argument at the top (popped), which is no plain function, becomes a member. */
@@ -452,8 +454,9 @@ static void start_object (lua_State *L, gathering *g, ed_loop *loop) {
   const ed_task_ref *ref = ed_class_test(L, loop, -1, ED_CLASS_TASK);
   uint32_t i = g->n + 1;
   if (is_self(loop, ref) || !is_member(L, ref)) {
-    take_back(L, g);
-    refuse_member(L, i, ref);
+    bool is_list = g->is_list;
+    take_back(L, g); /* which is the end of it */
+    refuse_member(L, i, ref, is_list);
   }
   if (ref == NULL) {
     start_function(L, g, loop);
@@ -510,7 +513,7 @@ static void check_members (lua_State *L, ed_loop *loop, uint32_t n, bool is_list
     if (is_list) lua_rawgeti(L, 1, i);
     else lua_pushvalue(L, (int)i);
     ref = ed_class_test(L, loop, -1, ED_CLASS_TASK);
-    if (!is_member(L, ref) || is_self(loop, ref)) refuse_member(L, i, ref);
+    if (!is_member(L, ref) || is_self(loop, ref)) refuse_member(L, i, ref, is_list);
     lua_pop(L, 1);
   }
 }

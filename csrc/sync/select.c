@@ -148,8 +148,9 @@ static void check_member (lua_State *L, ed_loop *loop, lua_Integer i) {
   void *object;
   const ed_choosable *kind = find_kind(L, loop, &object);
   if (kind == NULL)
-    luaL_error(L, "member %d: queue, event, task or future expected, got %s", (int)i,
-      luaL_typename(L, -1));
+    luaL_argerror(L, 1,
+      lua_pushfstring(L, "member %d: queue, event, task or future expected, got %s",
+        (int)i, luaL_typename(L, -1)));
   if (kind == &task_choosable && loop->current != NULL
     && ed_ref_task(object) == loop->current)
     luaL_error(L, "task cannot await itself");
@@ -187,7 +188,7 @@ static uint32_t take_members (lua_State *L, ed_loop *loop) {
 static uint64_t take_timeout (lua_State *L, uint32_t n) {
   bool is_given = lua_getfield(L, 1, "timeout") != LUA_TNIL;
   uint64_t ns = UINT64_MAX;
-  if (is_given && !lua_isnumber(L, -1))
+  if (is_given && lua_type(L, -1) != LUA_TNUMBER)
     luaL_error(L, "timeout: number expected, got %s", luaL_typename(L, -1));
   if (is_given) ns = ed_check_seconds(L, lua_gettop(L));
   if (n == 0 && !is_given) luaL_argerror(L, 1, "nothing to wait for");

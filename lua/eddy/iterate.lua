@@ -70,7 +70,7 @@ local function check_members(list)
   for i = 1, n do
     local member = list[i]
     if not (misuse.is_task(member) or misuse.is_callable(member)) then
-      error(("member %d: function or Task expected, got %s"):format(i, type(member)), 3)
+      error(("bad argument #1 to 'as_completed' (member %d: function or Task expected, got %s)"):format(i, type(member)), 3)
     end
     if member == core.current() then error("task cannot await itself", 3) end
     members[i] = member

@@ -62,11 +62,18 @@ local function wait_for(entry)
   return entry.future:await()
 end
 
+--- A searcher's error as `require` raises it: pcall between us and the searcher keeps our position out of it.
+local function search(searcher, name)
+  local ok, found, data = pcall(searcher, name)
+  if not ok then error(found, 0) end
+  return found, data
+end
+
 local function find(name)
   local searchers, tried = package.searchers, {}
   if type(searchers) ~= "table" then error("'package.searchers' must be a table", 3) end
   for _, searcher in ipairs(searchers) do
-    local found, data = searcher(name)
+    local found, data = search(searcher, name)
     if type(found) == "function" then return found, data end
     if type(found) == "string" then tried[#tried + 1] = found:gsub("^\n\t", "") end
   end

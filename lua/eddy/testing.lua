@@ -51,13 +51,18 @@ local function check_options(options, more)
   end
   if options.seed and math.type(options.seed) ~= "integer" then misuse "option 'seed': integer expected, got number" end
   if options.timeout and options.timeout ~= options.timeout then misuse "option 'timeout': NaN" end
+  if options.timeout and options.timeout <= 0 then misuse "option 'timeout' must be above 0" end
   return options
 end
 
-local function check_function(fn)
+local function bad_argument(number, name, expected, value)
+  return ("bad argument #%d to '%s' (%s expected, got %s)"):format(number, name, expected, type(value))
+end
+
+local function check_function(name, fn)
   local meta = getmetatable(fn)
   if type(fn) ~= "function" and not (type(meta) == "table" and meta.__call) then
-    misuse("function expected, got %s", type(fn))
+    misuse(bad_argument(1, name, "function", fn))
   end
   if eddy.current() then
     misuse "a test has a run of its own: call this outside any task (in a file that is run with lua, not with eddy)"
@@ -140,7 +145,7 @@ end
 ---@param options eddy.testing.Options?
 ---@return any ...
 function testing.run(fn, options)
-  check_function(fn)
+  check_function("run", fn)
   return pass_on(execute(fn, check_options(options)))
 end
 
@@ -177,7 +182,7 @@ end
 ---@param options eddy.testing.Options?
 ---@return T
 function testing.suite(class, options)
-  if type(class) ~= "table" then error(("table expected, got %s"):format(type(class)), 2) end
+  if type(class) ~= "table" then error(bad_argument(1, "suite", "table", class), 2) end
   options = check_options(options)
   local suite = { setupClass = class.setupClass, teardownClass = class.teardownClass }
   for name, method in pairs(class) do
@@ -246,8 +251,8 @@ end
 ---@param options eddy.testing.PointOptions?
 ---@return integer points            how many were tried
 function testing.everywhere(fn, act, options)
-  check_function(fn)
-  if type(act) ~= "function" then error(("function expected, got %s"):format(type(act)), 2) end
+  check_function("everywhere", fn)
+  if type(act) ~= "function" then error(bad_argument(2, "everywhere", "function", act), 2) end
   return try_all("everywhere", fn, act, check_options(options, POINT_OPTIONS))
 end
 
@@ -265,7 +270,7 @@ local function is_cancelled(err) return eddy.is(err, "cancelled") end
 ---@param options eddy.testing.PointOptions?
 ---@return integer points            how many were tried
 function testing.cancel_everywhere(fn, options)
-  check_function(fn)
+  check_function("cancel_everywhere", fn)
   return try_all("cancel_everywhere", fn, cancel_root, check_options(options, POINT_OPTIONS), is_cancelled)
 end
 
@@ -286,10 +291,11 @@ local EXPLORE_OPTIONS = { runs = "number", fn = "function", [1] = "function" }
 ---@param options eddy.testing.ExploreOptions
 ---@return integer runs
 function testing.explore(options)
-  if type(options) ~= "table" then error(("table expected, got %s"):format(type(options)), 2) end
+  if type(options) ~= "table" then error(bad_argument(1, "explore", "table", options), 2) end
   check_options(options, EXPLORE_OPTIONS)
   local fn, runs = options.fn or options[1], options.runs or 100
-  check_function(fn)
+  check_function("explore", fn)
+  if math.type(runs) ~= "integer" or runs < 1 then error("option 'runs' must be an integer above 0", 2) end
   local first = options.seed or math.random(0, 0x7fffffff)
   for seed = first, first + runs - 1 do
     local ok, err = execute(fn, { timeout = options.timeout, clock = options.clock, seed = seed, leaks = options.leaks })

@@ -204,7 +204,7 @@ end
 function TestCompleted:test_misuse_starts_nothing()
   local started = false
   local function member() started = true end
-  lu.assertErrorMsgMatches(".-iterate_spec%.lua:%d+: member 2: function or Task expected, got number",
+  lu.assertErrorMsgMatches(".-iterate_spec%.lua:%d+: bad argument #1 to 'as_completed' %(member 2: function or Task expected, got number%)",
     function() eddy.as_completed { member, 1 } end)
   lu.assertErrorMsgContains("task cannot await itself", eddy.as_completed, { member, eddy.current() })
   lu.assertErrorMsgContains("table expected, got function", eddy.as_completed, member)
