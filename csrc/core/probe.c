@@ -575,5 +575,6 @@ void ed_open_probe (lua_State *L, int box) {
   box = lua_absindex(L, box);
   lua_newtable(L);
   ed_setfuncs(L, functions, box);
+  ed_probe_open_files(L);
   lua_setfield(L, -2, "probe");
 }

@@ -51,6 +51,9 @@ void ed_probe_note_release (lua_State *L, ed_loop *loop, int index);
 /* Free the probe of a runtime that is closed. */
 void ed_probe_free (ed_loop *loop);
 
+/* Put probe.files into the table at the top (core/probe_files.c). */
+void ed_probe_open_files (lua_State *L);
+
 /* The table core.probe. */
 void ed_open_probe (lua_State *L, int box);
 

@@ -445,8 +445,8 @@ static int refuse_member (
   lua_State *L, uint32_t i, const ed_task_ref *ref, bool is_list) {
   if (ref != NULL) return luaL_error(L, "task cannot await itself");
   return luaL_argerror(L, is_list ? 1 : (int)i,
-    lua_pushfstring(L, "member %d: function or Task expected, got %s", (int)i,
-      luaL_typename(L, -1)));
+    lua_pushfstring(
+      L, "member %d: function or Task expected, got %s", (int)i, luaL_typename(L, -1)));
 }
 
 /* The argument at the top (popped), which is no plain function, becomes a member. */

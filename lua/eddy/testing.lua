@@ -84,6 +84,16 @@ end
 
 local COUNTERS = { "tasks", "operations", "handles", "timers", "files", "jobs" }
 
+-- Files that are open now and were not before, as `io.open` leaves them.
+local function add_files(left, before)
+  local after, paths = probe.files(), {}
+  for number, path in pairs(after) do
+    if before[number] ~= path then paths[#paths + 1] = "file " .. path end
+  end
+  table.sort(paths)
+  table.move(paths, 1, #paths, #left + 1, left)
+end
+
 -- What the end of a run could not take down. Nothing of that is expected, so it is only counted.
 local function add_counts(left, before)
   local after = eddy.stats()
@@ -116,13 +126,14 @@ end
 -- Run `fn`: true and its results, or false and an error. A leak counts when there is no error, or
 -- one that `allows` says yes to.
 local function execute(fn, options, point, allows)
-  local before = eddy.stats()
+  local before, files = eddy.stats(), options.leaks ~= false and probe.files()
   local _ <close> = configure(options)
   local found <close> = new_watch(options, point)
   local results = table.pack(pcall(eddy.run, fn))
   if found.late then return false, late_error(found, options) end
   if not results[1] and not (allows and allows(results[2])) then return false, results[2] end
   add_counts(found.left, before)
+  if files then add_files(found.left, files) end
   if #found.left > 0 and options.leaks ~= false then return false, "left behind:\n  " .. table.concat(found.left, "\n  ") end
   if not results[1] then return true end
   return table.unpack(results, 1, results.n)
@@ -135,7 +146,7 @@ end
 
 --- Run `fn` as the root task of a run of its own and return its results; its error is raised
 --- unchanged. When it has ended, with all tasks that it spawned, nothing may be left: a background
---- task that still lives, a stream or listener that is open, a permit that was not given back is an
+--- task that still lives, a stream, listener or file that is open, a permit that was not given back is an
 --- error that names each of them, and where it was spawned or acquired. A test that takes too long
 --- is cancelled and raises an error of kind "timeout" which says what its tasks were waiting for;
 --- one that loops without ever waiting cannot be stopped.
