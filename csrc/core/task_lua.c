@@ -300,10 +300,16 @@ static const char *name_of (ed_task_state state) {
   return names[state];
 }
 
-const char *ed_task_status (const ed_task *task) { return name_of(task->state); }
+/* Who was cancelled before it ran is what it will be, though its turn to end has yet to come. */
+const char *ed_task_status (const ed_task *task) {
+  bool never_runs = task->state == ED_TASK_READY && !task->has_started;
+  return name_of(never_runs && task->root.cause != NULL ? ED_TASK_CANCELLED : task->state);
+}
 
 static int l_task_status (lua_State *L) {
-  lua_pushstring(L, name_of(ed_ref_state(ed_ref_check(L, 1))));
+  const ed_task_ref *ref = ed_ref_check(L, 1);
+  const ed_task *task = ed_ref_task(ref);
+  lua_pushstring(L, task != NULL ? ed_task_status(task) : name_of(ed_ref_state(ref)));
   return 1;
 }
 
