@@ -303,7 +303,8 @@ static const char *name_of (ed_task_state state) {
 /* Who was cancelled before it ran is what it will be, though its turn to end has yet to come. */
 const char *ed_task_status (const ed_task *task) {
   bool never_runs = task->state == ED_TASK_READY && !task->has_started;
-  return name_of(never_runs && task->root.cause != NULL ? ED_TASK_CANCELLED : task->state);
+  return name_of(
+    never_runs && task->root.cause != NULL ? ED_TASK_CANCELLED : task->state);
 }
 
 static int l_task_status (lua_State *L) {

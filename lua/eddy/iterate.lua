@@ -93,6 +93,7 @@ end
 ---@return table closing
 function iterate.as_completed(list)
   local members, n = check_members(list)
+  if core.current() == nil then misuse.check_awaitable() end
   local tasks = spawn_all(members, n)
   local ends = core.completions(tasks)
   local closing = setmetatable({ tasks_ = tasks, ends_ = ends }, Members)

@@ -71,11 +71,9 @@ function misuse.is_task(value)
   return core.istask(value)
 end
 
---- Raise what a wait would raise here, if it would, at the position of the public function's caller.
+--- Raise what a wait would raise here, if it would.
 function misuse.check_awaitable()
-  if core.awaitable() then return end
-  local ok, err = pcall(core.checkpoint)
-  if not ok then error(misuse.without_position(err), 3) end
+  if not core.awaitable() then core.checkpoint() end
 end
 
 return misuse

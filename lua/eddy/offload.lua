@@ -4,6 +4,7 @@
 -- itself, and what travels how, is C (eddy.core). Scripts find these functions in "eddy".
 
 local core = require "eddy.core"
+local misuse = require "eddy.misuse"
 
 local offload = {}
 
@@ -35,6 +36,7 @@ function offload.offload_map(list, fn, options)
   if type(list) ~= "table" then error("bad argument #1 to 'offload_map' (table expected)", 2) end
   if type(fn) ~= "function" then error("bad argument #2 to 'offload_map' (function expected)", 2) end
   local limit = check_options(options)
+  misuse.check_awaitable()
   local n, at = list.n or #list, 0
   local results = { n = n }
   local function member()

@@ -11,6 +11,7 @@ local download = require "eddy.http.download"
 local errors = require "eddy.http.errors"
 local events = require "eddy.http.events"
 local exchange = require "eddy.http.exchange"
+local check_awaitable = require "eddy.misuse".check_awaitable
 local misuse = require "eddy.http.misuse"
 local options_of = require "eddy.http.options"
 local pool = require "eddy.http.pool"
@@ -179,7 +180,10 @@ end
 ---@return eddy.Error? err           e.g. kind "timeout", code "ETIMEDOUT" with the phase as `op`
 function Client:request(method, url, options)
   local plan, err = plan_of(self, method, url, options)
-  if not plan then return nil, err end
+  if not plan then
+    check_awaitable()
+    return nil, err
+  end
   local began = now()
   local idle = plan.is_plain and self.pool:idle(plan.key, began)
   if idle then return over_idle(self, plan, idle, began) end

@@ -169,7 +169,7 @@ function Group:spawn_with(options, fn, ...) end
 ---@return any ...  what `ready` was given
 function Group:start(fn, ...) end
 
----Cancel the members and, in the function form, the body; the block then ends normally.
+---Cancel the members and, in the function form, the body; the block then ends normally. Does nothing once it has ended.
 ---@param reason? any
 function Group:cancel(reason) end
 
