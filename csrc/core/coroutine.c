@@ -14,6 +14,7 @@
 #include "core/class.h"
 #include "core/limits.h"
 #include "core/place.h"
+#include "core/report.h"
 #include "core/slice.h"
 #include "core/task_ref.h"
 #include "core/trace.h"
@@ -117,7 +118,7 @@ static void close_one (ed_task *task, lua_State *co) {
   status = lua_closethread(co, loop->L);
   loop->closing = outer;
   if (before != LUA_OK && before != LUA_YIELD) return; /* it had failed before */
-  if (status != LUA_OK && status != LUA_ERRMEM) ed_task_report_clean_up(task, co);
+  if (status != LUA_OK && status != LUA_ERRMEM) ed_report_clean_up(task, co);
 }
 
 void ed_nest_close (ed_task *task) {

@@ -6,6 +6,7 @@
 #include "core/ending.h"
 
 #include "core/class.h"
+#include "core/report.h"
 #include "core/slice.h"
 #include "core/task_ref.h"
 
@@ -39,7 +40,7 @@ static void call_killed (ed_task *task) {
   int top = lua_gettop(L);
   push_call(L, task);
   task->loop->closing = L; /* what scripts have put into generators may run here */
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK) ed_task_report_clean_up(task, L);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) ed_report_clean_up(task, L);
   task->loop->closing = outer;
   lua_settop(L, top);
 }

@@ -10,6 +10,7 @@
 #include "core/ending.h"
 #include "core/limits.h"
 #include "core/loop.h"
+#include "core/report.h"
 #include "core/task.h"
 
 /* The outermost cancellation around it that reaches it, were it not for shields; NULL if there is none. */
@@ -74,7 +75,7 @@ static void report_failures (ed_scope *scope) {
   if (scope->host->loop->is_closing) return;
   for (ed_link *at = scope->children.next; at != &scope->children; at = at->next)
     if (ED_OF(at, ed_task, sibling)->state == ED_TASK_FAILED)
-      ed_task_report(ED_OF(at, ed_task, sibling));
+      ed_report_failure(ED_OF(at, ed_task, sibling));
 }
 
 /* Blocks and failed children of a task that has no live ones. */

@@ -16,6 +16,7 @@
 #include "core/error.h"
 #include "core/loop.h"
 #include "core/place.h"
+#include "core/report.h"
 #include "core/site.h"
 #include "core/task.h"
 
@@ -283,7 +284,7 @@ int ed_cancel_raise (lua_State *L, ed_task *task) {
   if (cause == NULL)
     return ed_place_error(L, task->loop, "cannot await: task is being killed");
   task->swallowed++;
-  if (task->swallowed == SWALLOW_WARN) ed_task_warn_swallowed(L, task);
+  if (task->swallowed == SWALLOW_WARN) ed_report_swallowed(L, task);
   if (task->swallowed >= SWALLOW_KILL || ed_cancel_is_overdue(task))
     return ed_task_give_up(L, task);
   ed_cancel_push(L, task->loop, cause);

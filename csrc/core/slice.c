@@ -16,6 +16,7 @@
 #include "core/coroutine.h"
 #include "core/limits.h"
 #include "core/place.h"
+#include "core/report.h"
 #include "core/watchdog.h"
 
 enum {
@@ -452,7 +453,7 @@ static void report (slices *s, ed_task *task, uint64_t held) {
   ed_task_quote(s->loop->L, task, name, sizeof name);
   snprintf(text, sizeof text, "%s held the loop for %.0f ms %s%s", name,
     (double)held / 1e6, how, s->place);
-  ed_task_warn(s->loop->L, task, "limit", "blocking", text);
+  ed_report_warning(s->loop->L, task, "limit", "blocking", text);
 }
 
 /* One whose base frame has just returned; what that has returned stays where it is. */

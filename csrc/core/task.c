@@ -23,6 +23,7 @@
 #include "core/limits.h"
 #include "core/loop.h"
 #include "core/place.h"
+#include "core/report.h"
 #include "core/site.h"
 #include "core/slice.h"
 #include "core/task_ref.h"
@@ -204,7 +205,7 @@ static int ending_k (lua_State *L, int status, lua_KContext ctx);
 /* A group that no <close> variable held, with members in it. */
 static void warn_unclosed (lua_State *L, ed_task *task) {
   if (!lua_checkstack(L, 8)) return; /* perhaps above very many results */
-  ed_task_warn(L, task, "closed", "unclosed",
+  ed_report_warning(L, task, "closed", "unclosed",
     "a group was still open when its task ended, and its members are cancelled: "
     "write local group <close> = eddy.group()");
 }
@@ -414,7 +415,7 @@ void ed_task_end (ed_task *task, ed_task_state outcome) {
   }
   stays = outcome == ED_TASK_FAILED && !is_awaited
     && task->root.parent->kind != ED_SCOPE_TOP;
-  if (outcome == ED_TASK_FAILED && !is_awaited && !stays) ed_task_report(task);
+  if (outcome == ED_TASK_FAILED && !is_awaited && !stays) ed_report_failure(task);
   leave_owner(task, stays);
   task->is_ending = false;
   if (!stays && !task->is_held) ed_task_release(task);

@@ -196,19 +196,6 @@ void ed_task_set_name (lua_State *L, ed_loop *loop, int task, int name);
 /* Cancel a task for 'why'; true if this was the first request. */
 bool ed_task_cancel (ed_task *task, ed_why why);
 
-/* The task failed and nobody can be told: config.on_error gets it. */
-void ed_task_report (ed_task *task);
-
-/* The clean-up of a killed task raised what is at the top of 'co' (popped): on_error gets it. */
-void ed_task_report_clean_up (ed_task *task, lua_State *co);
-
-/* Tell config.on_error about a task that lives, by an error object. Never raises. */
-void ed_task_warn (
-  lua_State *L, ed_task *task, const char *kind, const char *code, const char *text);
-
-/* It keeps swallowing its cancellation. */
-void ed_task_warn_swallowed (lua_State *L, ed_task *task);
-
 /* The running task will not be resumed: it is killed when it is back in the scheduler. */
 int ed_task_give_up (lua_State *L, ed_task *task);
 

@@ -17,6 +17,7 @@
 #include "core/class.h"
 #include "core/error.h"
 #include "core/limits.h"
+#include "core/report.h"
 #include "core/trace.h"
 
 enum { FIRST_SLOTS = 16 };
@@ -210,7 +211,7 @@ static void tell (eddy *e, ed_record *r) {
   } else if (status_of(r) == EDDY_ESCRIPT && !r->is_awaited) {
     if (e->config.on_error != NULL || ed_is_sandbox(e))
       ed_host_protect(e, L, l_tell_error, r, 0);
-    else ed_task_report(r->task);
+    else ed_report_failure(r->task);
   }
 }
 
