@@ -166,9 +166,7 @@ static void push_failed (
 }
 
 static bool has_failed (const gathering *g, uint32_t i) {
-  const member *m = &g->row[i];
-  if (m->state == ED_TASK_FAILED) return true;
-  return m->state == ED_TASK_CANCELLED && g->winner == i + 1; /* somebody cancelled it */
+  return g->row[i].state == ED_TASK_FAILED;
 }
 
 static uint32_t count_failures (const gathering *g) {
@@ -177,10 +175,19 @@ static uint32_t count_failures (const gathering *g) {
   return n;
 }
 
+/* Somebody else cancelled the member that has decided: that is raised, but not beside failures. */
+static bool is_decided_by_cancel (const gathering *g) {
+  return g->winner != 0 && g->row[g->winner - 1].state == ED_TASK_CANCELLED;
+}
+
 /* Push the failures in the order in which they happened; returns how many. */
 static int push_failures (lua_State *L, const gathering *g, int texts) {
   uint32_t n = count_failures(g), seen = 0;
   int by_order = lua_gettop(L) + 1;
+  if (n == 0 && is_decided_by_cancel(g)) {
+    push_failed(L, g, g->winner - 1, texts, 1);
+    return 1;
+  }
   if (n == 0) return 0;
   luaL_checkstack(L, (int)n + 8, "too many failures");
   lua_createtable(L, (int)g->ended, 0);
@@ -246,11 +253,17 @@ static int push_results (lua_State *L, const gathering *g) {
 
 /* ---- Lua half: the outcome ---- */
 
-/* All members of 'any' failed: their errors in the order of the arguments. */
+/*
+** No member of 'any' succeeded: their errors in the order of the arguments. What somebody cancelled is
+** left out, unless there is nothing else.
+*/
 static void push_all_failed (lua_State *L, const gathering *g, int texts) {
+  bool takes_all = count_failures(g) == 0;
+  uint32_t n = 0;
   luaL_checkstack(L, (int)g->n + 8, "too many failures");
-  for (uint32_t i = 0; i < g->n; i++) push_failed(L, g, i, texts, i + 1);
-  ed_error_group(L, (int)g->n, texts);
+  for (uint32_t i = 0; i < g->n; i++)
+    if (takes_all || has_failed(g, i)) push_failed(L, g, i, texts, ++n);
+  ed_error_group(L, (int)n, texts);
 }
 
 /* Does the winner's own failure end the race? */
