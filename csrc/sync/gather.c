@@ -13,6 +13,7 @@
 #include "core/block.h"
 #include "core/class.h"
 #include "core/error.h"
+#include "core/report.h"
 #include "core/task_ref.h"
 #include "core/trace.h"
 #include "sync/sync.h"
@@ -47,6 +48,7 @@ struct gathering {
   bool is_list;     /* the members came in a table */
   bool is_copied;   /* which is our own by now */
   bool is_stopping; /* decided: the rest was told to end */
+  bool is_finished; /* the caller has its answer */
   member row[];
 };
 
@@ -115,9 +117,18 @@ static ed_verdict cancel_gather (ed_op *op) {
   return ED_FINISHING;
 }
 
+/* The caller was killed while it waited: who tells of the failures that it would have raised? */
+static void report_unraised (const gathering *g) {
+  if (g->is_finished || g->mode != GATHER_ALL || g->op.loop->is_closing) return;
+  for (uint32_t i = 0; i < g->n; i++)
+    if (g->row[i].is_own && g->row[i].state == ED_TASK_FAILED)
+      ed_report_failure(g->row[i].task);
+}
+
 static void drop_gather (ed_op *op) {
   gathering *g = (gathering *)op;
   ed_list_remove(&g->sweep.link);
+  report_unraised(g);
   for (uint32_t i = 0; i < g->n; i++) {
     member *m = &g->row[i];
     ed_list_remove(&m->watch.link);
@@ -299,6 +310,7 @@ static void push_error (lua_State *L, const gathering *g) {
 /* The block is closed first, because memory may run out on the way to results and errors. */
 static int finish_gather (lua_State *L, ed_op *op) {
   gathering *g = (gathering *)op;
+  g->is_finished = true;
   ed_block_close(L, g->block);
   if (has_succeeded(g)) return push_results(L, g);
   push_error(L, g);

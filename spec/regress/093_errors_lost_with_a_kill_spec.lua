@@ -23,10 +23,9 @@ local function errors()
   return list
 end
 
-local function kill(fn)
+local function kill(fn, turns)
   local task = eddy.spawn(fn)
-  eddy.sleep(0)
-  eddy.sleep(0)
+  for _ = 1, turns or 2 do eddy.sleep(0) end
   task:cancel()
   lu.assertEquals({ (task:join()), task:status() }, { false, "cancelled" })
   return task
@@ -47,6 +46,19 @@ function TestLost:test_failures_of_members()
     lu.assertTrue(rawequal(reports[1][1], value))
     lu.assertEquals({ reports[1][2] }, { failed })
   end
+end
+
+function TestLost:test_failures_of_a_gather_whose_caller_is_killed()
+  local value = {}
+  kill(function()
+    eddy.spawn(eddy.gather, swallow, function()
+      pcall(eddy.sleep, 1000)
+      error(value)
+    end)
+    swallow()
+  end, 4)
+  lu.assertEquals(#reports, 1)
+  lu.assertTrue(rawequal(reports[1][1], value))
 end
 
 function TestLost:test_errors_of_clean_up()

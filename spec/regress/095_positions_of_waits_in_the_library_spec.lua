@@ -51,7 +51,7 @@ function TestPosition:test_inside_atomic()
 end
 
 function TestPosition:test_outside_of_a_run()
-  for name in pairs(calls) do check(name, name:find "^as_" and "cannot spawn outside" or "", function(call) call() end) end
+  for name in pairs(calls) do check(name, "cannot await outside a task", function(call) call() end) end
   lu.assertErrorMsgContains("095_positions", function() local server = http.serve { handler = print } return server end)
 end
 
