@@ -151,7 +151,8 @@ end
 --- is cancelled and raises an error of kind "timeout" which says what its tasks were waiting for;
 --- one that loops without ever waiting cannot be stopped.
 ---
---- What `eddy.config` was told before applies, except for clock and seed.
+--- What `eddy.config` was told before applies, except for clock and seed. Errors that nobody awaits go to `on_error` or
+--- to the standard error, as always, and do not fail the test; an `on_error` that collects them can.
 ---@param fn fun(): ...
 ---@param options eddy.testing.Options?
 ---@return any ...
