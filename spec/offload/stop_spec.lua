@@ -56,7 +56,10 @@ end
 local suite = {}
 
 suite.TestWait = waits.class(lu, {
-  setup = function() return waits.env { flag = new_flag() } end,
+  setup = function()
+    local flag = new_flag()
+    return waits.env({ flag = flag }, { close = function() os.remove(flag) end })   -- raised when nobody waited any more
+  end,
   wait = function(env) return eddy.offload(await_flag, env.flag) end,
   finish = function(env) raise_flag(env.flag) end,
   check = function(_, env, ...)
