@@ -135,11 +135,11 @@ end
 
 function TestTerminal.test_outside_script_first()
   local path = os.tmpname()
+  local _ <close> = setmetatable({}, { __close = function() os.remove(path) end })
   local file <close> = assert(io.open(path, "w"))
   file:write "local eddy = require 'eddy' eddy.spawn(function() eddy.sleep(0.02) print('the child ' .. 'goes on') end) x = 'by the script'"
   file:flush()
   local _, code = talk({ "send x", "wait by the script", "wait the child goes on", "key D" }, { "-i", path })
-  os.remove(path)
   lu.assertEquals(code, 0)
 end
 
