@@ -305,9 +305,9 @@ local EXPLORE_OPTIONS = { runs = "number", fn = "function", [1] = "function" }
 function testing.explore(options)
   if type(options) ~= "table" then error(bad_argument(1, "explore", "table", options), 2) end
   check_options(options, EXPLORE_OPTIONS)
-  local fn, runs = options.fn or options[1], options.runs or 100
+  local fn, runs = options.fn or options[1], math.tointeger(options.runs or 100)
   check_function("explore", fn)
-  if math.type(runs) ~= "integer" or runs < 1 then error("option 'runs' must be an integer above 0", 2) end
+  if not runs or runs < 1 then error("option 'runs' must be an integer above 0", 2) end
   local first = options.seed or math.random(0, 0x7fffffff)
   for seed = first, first + runs - 1 do
     local ok, err = execute(fn, { timeout = options.timeout, clock = options.clock, seed = seed, leaks = options.leaks })
