@@ -13,18 +13,26 @@
 #include "core/report.h"
 #include "core/task.h"
 
-/* The outermost cancellation around it that reaches it, were it not for shields; NULL if there is none. */
+/*
+** The outermost cancellation around it that reaches it, were it not for shields; NULL if there is none.
+** Of a task that is killed its root knows: so of a long chain of them each looks no further than to its owner.
+*/
 static ed_scope *cause_of (const ed_task *task) {
   ed_scope *at = task->scope;
-  while (at != NULL && at->cause == NULL) at = at->parent;
+  while (at != NULL && at->cause == NULL) {
+    if (at->kind == ED_SCOPE_TASK && at->host->is_killed) return NULL;
+    at = at->parent;
+  }
   return at != NULL ? at->cause : NULL;
 }
 
-/* (task) */
+/* (task, cause) */
 static int l_keep_cause (lua_State *L) {
   ed_task *task = lua_touserdata(L, 1);
   ed_task_push(L, task);
-  ed_cancel_push_kill(L, task, cause_of(task));
+  if (lua_isnil(L, -1))
+    return 0; /* its coroutine could not even begin, where that would be */
+  ed_cancel_push_kill(L, task, lua_touserdata(L, 2));
   lua_setiuservalue(L, -2, 1);
   task->shape = 1;
   return 0;
@@ -34,11 +42,14 @@ static int l_keep_cause (lua_State *L) {
 static void keep_cause (ed_task *task) {
   lua_State *L = task->loop->L;
   bool is_asked_for = task->ref != NULL || task->is_held;
-  if (task->shape != 0 || !is_asked_for || task->loop->is_closing) return;
-  if (cause_of(task) == NULL) return;
+  ed_scope *cause = cause_of(task);
+  if (task->root.cause == NULL) task->root.cause = cause;
+  if (cause == NULL || task->shape != 0 || !is_asked_for || task->loop->is_closing)
+    return;
   lua_pushcfunction(L, l_keep_cause);
   lua_pushlightuserdata(L, task);
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+  lua_pushlightuserdata(L, cause);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
 }
 
 /* From here on the task waits for nothing and cannot be woken; what it was granted goes back. */
