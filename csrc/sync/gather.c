@@ -13,44 +13,10 @@
 #include "core/block.h"
 #include "core/class.h"
 #include "core/error.h"
-#include "core/report.h"
 #include "core/task_ref.h"
 #include "core/trace.h"
+#include "sync/gathering.h"
 #include "sync/sync.h"
-
-typedef enum gather_mode {
-  GATHER_ALL,
-  GATHER_SETTLE,
-  GATHER_RACE,
-  GATHER_ANY
-} gather_mode;
-
-typedef struct gathering gathering;
-
-typedef struct member {
-  ed_watch watch;
-  gathering *all;
-  ed_task *task;  /* NULL: it has ended, and is not ours */
-  uint32_t order; /* of ending, from 1; 0: not ended */
-  uint8_t state;  /* ed_task_state, once it has */
-  bool is_own;    /* made here: held for us */
-} member;
-
-struct gathering {
-  ed_op op; /* first */
-  ed_block *block;
-  ed_sweep sweep; /* its members are to be cancelled */
-  uint32_t room;  /* rows; 'n' of them are filled */
-  uint32_t n, left, ended;
-  uint32_t winner; /* race, any: index + 1 */
-  ed_scope *cause; /* of the outer cancellation that came before the last end, or NULL */
-  uint8_t mode;
-  bool is_list;     /* the members came in a table */
-  bool is_copied;   /* which is our own by now */
-  bool is_stopping; /* decided: the rest was told to end */
-  bool is_finished; /* the caller has its answer */
-  member row[];
-};
 
 /* ---- engine half ---- */
 
@@ -105,6 +71,7 @@ static void settle_cause (gathering *g) {
 static void member_ended (ed_watch *watch, ed_task *task) {
   member *m = ED_OF(watch, member, watch);
   gathering *g = m->all;
+  m->is_last = ed_list_is_empty(&task->watchers);
   note_end(m, task->state);
   if (g->left > 0) return;
   settle_cause(g);
@@ -117,18 +84,10 @@ static ed_verdict cancel_gather (ed_op *op) {
   return ED_FINISHING;
 }
 
-/* The caller was killed while it waited: who tells of the failures that it would have raised? */
-static void report_unraised (const gathering *g) {
-  if (g->is_finished || g->mode != GATHER_ALL || g->op.loop->is_closing) return;
-  for (uint32_t i = 0; i < g->n; i++)
-    if (g->row[i].is_own && g->row[i].state == ED_TASK_FAILED)
-      ed_report_failure(g->row[i].task);
-}
-
 static void drop_gather (ed_op *op) {
   gathering *g = (gathering *)op;
   ed_list_remove(&g->sweep.link);
-  report_unraised(g);
+  ed_gathering_report(g);
   for (uint32_t i = 0; i < g->n; i++) {
     member *m = &g->row[i];
     ed_list_remove(&m->watch.link);
@@ -141,15 +100,10 @@ static void drop_gather (ed_op *op) {
 
 /* ---- Lua half: results ---- */
 
-static void push_argument (lua_State *L, const gathering *g, uint32_t i) {
-  if (g->is_list) lua_rawgeti(L, 1, (lua_Integer)i + 1);
-  else lua_pushvalue(L, (int)i + 1);
-}
-
 /* Push the reference of member 'i', which one of our own may not have. */
 static void push_ref (lua_State *L, const gathering *g, uint32_t i) {
   if (g->row[i].is_own) ed_task_find(L, g->row[i].task);
-  else push_argument(L, g, i);
+  else ed_gathering_push_argument(L, g, i);
 }
 
 /* Push the first result of member 'i', or its error. Of our own it is taken away with that. */
@@ -159,7 +113,7 @@ static void push_first (lua_State *L, const gathering *g, uint32_t i) {
     if (!ed_task_take_first(L, task)) ed_task_push_first(L, task);
     return;
   }
-  push_argument(L, g, i);
+  ed_gathering_push_argument(L, g, i);
   ed_ref_push_first(L, lua_touserdata(L, -1), -1);
   lua_remove(L, -2);
 }
@@ -323,22 +277,30 @@ static const ed_optype gather_types[] = {
     .finish = finish_gather,
     .cancel = cancel_gather,
     .drop = drop_gather,
-    .is_internal = true},
+    .is_internal = true,
+    .give_back = ed_gathering_give_back,
+    .withdraw = ed_gathering_withdraw},
   {.name = "settle",
     .finish = finish_gather,
     .cancel = cancel_gather,
     .drop = drop_gather,
-    .is_internal = true},
+    .is_internal = true,
+    .give_back = ed_gathering_give_back,
+    .withdraw = ed_gathering_withdraw},
   {.name = "race",
     .finish = finish_gather,
     .cancel = cancel_gather,
     .drop = drop_gather,
-    .is_internal = true},
+    .is_internal = true,
+    .give_back = ed_gathering_give_back,
+    .withdraw = ed_gathering_withdraw},
   {.name = "any",
     .finish = finish_gather,
     .cancel = cancel_gather,
     .drop = drop_gather,
-    .is_internal = true},
+    .is_internal = true,
+    .give_back = ed_gathering_give_back,
+    .withdraw = ed_gathering_withdraw},
 };
 
 /* ---- Lua half: the start ---- */
@@ -362,6 +324,7 @@ static member *add_member (gathering *g, ed_task *task, bool is_own) {
   m->task = task;
   m->order = m->state = 0;
   m->is_own = is_own;
+  m->is_last = false;
   m->watch.ended = member_ended;
   m->watch.is_silent = false;
   ed_list_init(&m->watch.link);
@@ -496,7 +459,7 @@ static void start_object (lua_State *L, gathering *g, ed_loop *loop) {
 
 static void start_members (lua_State *L, gathering *g, ed_loop *loop, uint32_t n) {
   for (uint32_t i = 0; i < n; i++) {
-    push_argument(L, g, i);
+    ed_gathering_push_argument(L, g, i);
     if (lua_isfunction(L, -1)) start_function(L, g, loop);
     else start_object(L, g, loop);
   }
