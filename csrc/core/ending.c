@@ -34,20 +34,24 @@ int ed_ending_call (
   return k(L, lua_pcallk(L, 1, 0, handler, ctx, k), ctx);
 }
 
+/* Leaves an error, if there is one. */
 static void call_killed (ed_task *task) {
   lua_State *L = task->loop->L;
   lua_State *outer = task->loop->closing;
-  int top = lua_gettop(L);
   push_call(L, task);
   task->loop->closing = L; /* what scripts have put into generators may run here */
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK) ed_report_clean_up(task, L);
+  lua_pcall(L, 1, 0, 0);
   task->loop->closing = outer;
-  lua_settop(L, top);
 }
 
+/* Whoever is told of an error has no part in the time for clean-up, nor in its being over. */
 void ed_ending_kill (ed_task *task) {
+  lua_State *L = task->loop->L;
+  int top = lua_gettop(L);
   if (task->loop->watch != NULL) ed_slice_close(task->loop, task, call_killed);
   else call_killed(task);
+  if (lua_gettop(L) > top) ed_report_clean_up(task, L);
+  lua_settop(L, top);
 }
 
 /*
