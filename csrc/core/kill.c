@@ -30,8 +30,6 @@ static ed_scope *cause_of (const ed_task *task) {
 static int l_keep_cause (lua_State *L) {
   ed_task *task = lua_touserdata(L, 1);
   ed_task_push(L, task);
-  if (lua_isnil(L, -1))
-    return 0; /* its coroutine could not even begin, where that would be */
   ed_cancel_push_kill(L, task, lua_touserdata(L, 2));
   lua_setiuservalue(L, -2, 1);
   task->shape = 1;
@@ -46,6 +44,8 @@ static void keep_cause (ed_task *task) {
   if (task->root.cause == NULL) task->root.cause = cause;
   if (cause == NULL || task->shape != 0 || !is_asked_for || task->loop->is_closing)
     return;
+  if (task->outcome == ED_TASK_FAILED)
+    return; /* for want of memory, which needs no words */
   lua_pushcfunction(L, l_keep_cause);
   lua_pushlightuserdata(L, task);
   lua_pushlightuserdata(L, cause);

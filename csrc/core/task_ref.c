@@ -62,12 +62,20 @@ static int bottom_level (lua_State *co) {
   return level;
 }
 
+/* Of one that has not begun, or for whose frame there was no memory, all lies behind the function. */
+static bool has_frame (const ed_task *task) {
+  lua_Debug at;
+  return task->has_started && lua_getstack(task->co, 0, &at);
+}
+
 bool ed_frame_push (lua_State *L, ed_task *task, int slot) {
   lua_State *co = task->co;
   lua_Debug at;
   if (!lua_checkstack(co, 1)) return false;
-  if (!task->has_started) lua_pushvalue(co, 1 + slot);
-  else if (!lua_getstack(co, bottom_level(co), &at) || !lua_getlocal(co, &at, slot))
+  if (!has_frame(task)) {
+    if (lua_gettop(co) <= slot) return false; /* a script has closed the coroutine */
+    lua_pushvalue(co, 1 + slot);
+  } else if (!lua_getstack(co, bottom_level(co), &at) || !lua_getlocal(co, &at, slot))
     return false;
   lua_xmove(co, L, 1);
   return true;
@@ -152,6 +160,7 @@ void ed_task_push (lua_State *L, ed_task *task) {
     lua_pop(L, 1);
   }
   ed_task_find(L, task);
+  if (lua_isnil(L, -1)) luaL_error(L, "not enough memory"); /* to get at it */
 }
 
 void ed_ref_leave (ed_task *task) {
