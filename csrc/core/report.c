@@ -40,6 +40,7 @@ static void print_error (lua_State *L, ed_loop *loop, const char *what) {
 /* (err, task) to config.on_error, or to stderr, also when that fails: an error behind 'what', or a
    warning. */
 static int hand_over (lua_State *L, ed_loop *loop, const char *what) {
+  if (loop->is_forsaken) return 0;
   if (loop->hosting != NULL && loop->hosting->report(L, loop)) return 0;
   lua_rawgeti(L, LUA_REGISTRYINDEX, loop->config);
   if (lua_getfield(L, -1, "on_error") == LUA_TFUNCTION) {

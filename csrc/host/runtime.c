@@ -175,6 +175,7 @@ static void closing (lua_State *L, ed_loop *loop) {
   loop->L = before;
   loop->is_running = false;
   loop->hosting = NULL;
+  loop->is_forsaken = true;
   loop->host = NULL;
   e->loop = NULL;
   if (!e->owns_state) e->L = NULL;

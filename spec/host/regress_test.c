@@ -2,6 +2,9 @@
 /*
 ** What once went wrong between a host and its runtime, a test for each.
 */
+#include <stdio.h>
+#include <unistd.h>
+
 #include "host.h"
 
 /* A limit that is as large as can be was one of 64 KiB: twice it had no room. */
@@ -165,7 +168,27 @@ static void test_limits_of_a_given_state (void) {
   lua_close(L);
 }
 
+/* Finalizers that run when the host has gone wrote to its standard error. */
+static void test_nothing_is_printed_behind_the_end (void) {
+  static const char text[] =
+    "local eddy = require 'eddy' KEPT = eddy.defer(function() end)";
+  FILE *printed = tmpfile();
+  int before = dup(STDERR_FILENO);
+  witness w;
+  eddy *e = open_runtime(&w);
+  CHECK(printed != NULL && before >= 0);
+  CHECK_EQ(eddy_spawn_buffer(e, text, sizeof text - 1, "=test", NULL, NULL), EDDY_OK);
+  eddy_run(e);
+  dup2(fileno(printed), STDERR_FILENO);
+  close_runtime(e);
+  dup2(before, STDERR_FILENO);
+  close(before);
+  CHECK_EQ(lseek(fileno(printed), 0, SEEK_END), 0);
+  fclose(printed);
+}
+
 int main (void) {
+  test_nothing_is_printed_behind_the_end();
   test_limits_of_a_given_state();
   test_largest_limits_are_none();
   test_frame_beyond_the_clock();
