@@ -193,8 +193,7 @@ struct ed_loop {
   bool is_installed;   /* our functions are in the library's table 'coroutine' */
   bool is_closing;     /* being torn down: nothing waits any more */
   bool is_left_behind; /* the pool still works for us: never freed */
-  bool
-    is_forsaken; /* the host has gone: finalizers have nobody to tell, stderr is not ours */
+  bool is_forsaken;    /* the host has gone: nobody is told any more */
 };
 
 /* What a finalizer may still find: NULL after the runtime is closed. */

@@ -87,7 +87,6 @@ static ed_verdict cancel_gather (ed_op *op) {
 static void drop_gather (ed_op *op) {
   gathering *g = (gathering *)op;
   ed_list_remove(&g->sweep.link);
-  ed_gathering_report(g);
   for (uint32_t i = 0; i < g->n; i++) {
     member *m = &g->row[i];
     ed_list_remove(&m->watch.link);

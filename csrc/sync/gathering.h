@@ -41,8 +41,7 @@ struct gathering {
   bool is_list;     /* the members came in a table */
   bool is_copied;   /* which is our own by now */
   bool is_stopping; /* decided: the rest was told to end */
-  bool is_finished; /* the caller has its answer, */
-  bool is_unheard;  /* or was killed with it in hand */
+  bool is_finished; /* the caller has its answer */
   member row[];
 };
 
@@ -52,9 +51,6 @@ static inline void ed_gathering_push_argument (
   if (g->is_list) lua_rawgeti(L, 1, (lua_Integer)i + 1);
   else lua_pushvalue(L, (int)i + 1);
 }
-
-/* All have ended: tell of failures of members made here that the caller will not raise. */
-void ed_gathering_report (const gathering *g);
 
 /* The caller is killed with its answer in hand. */
 void ed_gathering_give_back (lua_State *co, ed_op *op);
